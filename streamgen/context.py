@@ -1,0 +1,73 @@
+"""All that a handler may touch beside its record: settings, randomness, models, a log."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from random import Random
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from streamgen.llm.model import ChatRequest, CompletionRequest, Conversation, Request, Response, as_messages
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+S_co = TypeVar("S_co", covariant=True)
+
+
+class Caller(Protocol):
+    """Sends a request on behalf of a ticket's stage: replay, budget, limits, retry and journal are behind it."""
+
+    async def call(self, context: Context[Any], model: str, request: Request) -> Response:
+        """The response, from the journal where this call was paid before. Raises ModelError, BudgetExhausted."""
+        ...
+
+
+class StageContext(Generic[S_co]):
+    """What a batch handler gets: the stage's settings under the trial that all records of the batch belong to."""
+
+    def __init__(self, stage: str, settings: S_co) -> None:
+        self.stage = stage
+        self.settings: S_co = settings
+
+    @cached_property
+    def log(self) -> FilteringBoundLogger:
+        """A structlog logger that knows the stage."""
+        from streamgen.log import get_logger
+
+        return get_logger(stage=self.stage)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.stage}>"
+
+
+class Context(StageContext[S_co]):
+    """What a handler gets with each record. The same seed, ticket, stage and record give the same `rng`."""
+
+    def __init__(
+        self, stage: str, settings: S_co, *, ticket: int, record_id: str, seed: int, caller: Caller
+    ) -> None:
+        super().__init__(stage, settings)
+        self.ticket = ticket
+        self.record_id = record_id
+        self.calls: list[Response] = []  # answered so far, for the provenance of the results
+        self.asked = 0  # the number of the next call: with ticket, stage and record it names the call for ever
+        self._seed = seed
+        self._caller = caller
+
+    @cached_property
+    def rng(self) -> Random:
+        """This ticket's random generator at this stage; nothing else draws from it."""
+        return Random(f"{self._seed}/{self.ticket}/{self.stage}/{self.record_id}")
+
+    async def chat(self, model: str, messages: Conversation, **parameters: Any) -> Response:
+        """The assistant's answer. `parameters` are the fields of `ChatRequest` (temperature, max_tokens, schema, ...)."""
+        return await self._call(model, ChatRequest(messages=as_messages(messages), **parameters))
+
+    async def complete(self, model: str, prompt: str, **parameters: Any) -> Response:
+        """The continuation of a raw prompt. `parameters` are the fields of `CompletionRequest`."""
+        return await self._call(model, CompletionRequest(prompt=prompt, **parameters))
+
+    async def _call(self, model: str, request: Request) -> Response:
+        response = await self._caller.call(self, model, request)
+        self.calls.append(response)
+        return response

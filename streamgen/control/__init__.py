@@ -1,0 +1,1 @@
+"""The controller: settings that are learned while the data streams."""

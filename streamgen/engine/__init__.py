@@ -1,0 +1,1 @@
+"""The streaming engine: mailboxes, acks, stages, demand. It knows nothing of LLMs."""

@@ -1,0 +1,85 @@
+"""A stage: what a handler is, what it may answer, and the bounds that it runs in."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from enum import Enum
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import msgspec
+
+from streamgen.record import Record
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """A handler's answer when the record goes no further. `reason` is a short snake_case word that can be counted."""
+
+    reason: str
+
+
+Result: TypeAlias = Record | Drop | bool | None | Iterable[Record]
+"""What a handler makes of one record: a record (map), several (fan-out), or none.
+
+`True` keeps the record as it is; `False`, `None` and an empty iterable drop it for the stage's own name.
+"""
+
+AwaitingHandler: TypeAlias = Callable[[Record, Any], Awaitable[Result]]
+"""`async def stage(record, context)`: may wait; `parallel` of them run at once."""
+
+InlineHandler: TypeAlias = Callable[[Record, Any], Result]
+"""`def stage(record, context)`: pure work on one record, run inline."""
+
+BatchHandler: TypeAlias = Callable[[Sequence[Record], Any], Sequence[Result]]
+"""`def stage(records: Sequence[Record], context)`: pure work on a micro-batch, one result for each record.
+
+All of its records belong to one trial. When it raises, its records are handed in again one by one,
+so it must raise before it changes any state of its own.
+"""
+
+Handler: TypeAlias = AwaitingHandler | InlineHandler | BatchHandler
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A stage with a memory (duplicate index, pool of instructions) that must survive a resume."""
+
+    def restore(self, records: Sequence[Record]) -> None:
+        """Take in records that an earlier session accepted, as if they had passed through."""
+        ...
+
+
+class Kind(Enum):
+    """How a handler is called."""
+
+    AWAITING = "awaiting"
+    INLINE = "inline"
+    BATCH = "batch"
+
+
+def kind_of(handler: Handler) -> Kind:
+    """Read off the handler's signature: `async def` awaits, a first parameter annotated as a sequence takes batches."""
+    function = handler if inspect.isroutine(handler) else type(handler).__call__
+    if inspect.iscoroutinefunction(function):
+        return Kind.AWAITING
+    return Kind.BATCH if _takes_sequence(function) else Kind.INLINE
+
+
+def _takes_sequence(function: Callable[..., Any]) -> bool:
+    parameters = [name for name in inspect.signature(function).parameters if name != "self"]
+    hint = typing.get_type_hints(function).get(parameters[0]) if parameters else None
+    return typing.get_origin(hint) in (list, tuple, Sequence)
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """A node of the graph: a handler, its inputs, its bounds."""
+
+    name: str
+    handler: Handler
+    inputs: tuple[str, ...] = ()
+    parallel: int = 1  # awaiting handlers in flight
+    batch: int = 64  # most records that an inline or batch handler takes per wake-up
+    capacity: int = 256  # records that may wait in the mailbox
+    capacity_bytes: int | None = None  # and about how many bytes of them
+    ordered: bool = False  # results leave in the order in which records came

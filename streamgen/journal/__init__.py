@@ -1,0 +1,1 @@
+"""The run's durable truth, and the projections of it onto sinks."""

@@ -1,0 +1,1 @@
+"""Calling models: requests and responses, the endpoint with its limits, retry, budget, prompts."""

@@ -1,0 +1,1 @@
+"""Detecting and redacting personal data."""

@@ -1,0 +1,1 @@
+"""Filters: what is kept, what is dropped and why."""

@@ -1,0 +1,131 @@
+"""The record: one row of a data set, with the story of how it came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+Value: TypeAlias = Any
+"""A JSON value: null, a boolean, a number, a string, or a list or object of them."""
+
+Columns: TypeAlias = dict[str, Value]
+
+META_KEY = "_meta"
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens that were read and written, summed over `calls` responses; `cost_usd` is None where a price is unknown."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    calls: int = 1
+    cost_usd: float | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        known = self.cost_usd is not None or other.cost_usd is not None
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.calls + other.calls,
+            (self.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None,
+        )
+
+
+NO_USAGE = Usage(calls=0)
+
+
+class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a record comes from.
+
+    `settings` holds what the trial set, as `stage.setting`; everything else stands in the run's recipe.
+    """
+
+    ticket: int = -1
+    parents: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    seed: int | None = None
+    trial: int | None = None
+    settings: Mapping[str, Value] = {}
+    models: tuple[str, ...] = ()
+    usage: Usage | None = None
+    scores: Mapping[str, float] = {}
+    verdicts: Mapping[str, str] = {}
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One row. `id` is deterministic: the ticket's number, then the child's index at each fan-out.
+
+    >>> record = Record("7", {"text": "hi"})
+    >>> record.with_columns(label="greeting").columns
+    {'text': 'hi', 'label': 'greeting'}
+    """
+
+    id: str = ""
+    columns: Columns = {}
+    meta: Meta = Meta()
+
+    def __getitem__(self, column: str) -> Value:
+        return self.columns[column]
+
+    def get(self, column: str, default: Value = None) -> Value:
+        """The column's value, or `default` where the record has no such column."""
+        return self.columns.get(column, default)
+
+    def text(self, column: str) -> str:
+        """The column as text: "" where it is missing or null, `str()` of anything that is no string."""
+        value = self.columns.get(column)
+        if value is None:
+            return ""
+        return value if isinstance(value, str) else str(value)
+
+    def with_columns(self, columns: Mapping[str, Value] | None = None, /, **more: Value) -> Record:
+        """The same record with these columns set; nothing else changes."""
+        return Record(self.id, {**self.columns, **(columns or {}), **more}, self.meta)
+
+    def with_meta(self, **fields: Value) -> Record:
+        """The same record with these `Meta` fields replaced."""
+        return Record(self.id, self.columns, msgspec.structs.replace(self.meta, **fields))
+
+    def scored(self, name: str, score: float) -> Record:
+        """The same record with one more score in its provenance."""
+        return self.with_meta(scores={**self.meta.scores, name: score})
+
+    def child(self, index: int) -> Record:
+        """This record as the `index`-th result of a fan-out."""
+        meta = msgspec.structs.replace(self.meta, parents=(self.id,))
+        return Record(f"{self.id}.{index}", self.columns, meta)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+def encode(record: Record) -> bytes:
+    """The record as one JSON line without its end: the columns, then `_meta` (with the id in it)."""
+    return _encoder.encode({**record.columns, META_KEY: {"id": record.id, **msgspec.to_builtins(record.meta)}})
+
+
+def decode(line: bytes) -> Record:
+    """The record that `encode` wrote.
+
+    >>> decode(encode(Record("3", {"a": 1}))) == Record("3", {"a": 1})
+    True
+    """
+    columns = _decoder.decode(line)
+    meta = columns.pop(META_KEY, {})
+    return Record(meta.pop("id", ""), columns, msgspec.convert(meta, Meta))
+
+
+def size_bytes(records: Iterable[Record]) -> int:
+    """About how much memory the records' columns take: characters of text, and 64 bytes for any other value."""
+    return sum(
+        200 + sum(len(value) if type(value) is str else 64 for value in record.columns.values())
+        for record in records
+    )

@@ -1,0 +1,93 @@
+"""Finds stages, models, sources, sinks, rewards and agents by name; an outside package adds one by an entry point."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+import msgspec
+
+from streamgen.context import StageContext
+from streamgen.errors import PluginError, UnknownName
+
+BUILTIN: dict[str, dict[str, str]] = {
+    "stages": {
+        "chat": "streamgen.generate.chat:chat",
+        "self_instruct": "streamgen.generate.self_instruct:SelfInstruct",
+        "evol_instruct": "streamgen.generate.evol_instruct:evol_instruct",
+        "template": "streamgen.generate.template:template",
+        "labelled": "streamgen.generate.labelled:labelled",
+        "length": "streamgen.quality.length:length",
+        "exact_duplicate": "streamgen.quality.exact_duplicate:ExactDuplicate",
+        "near_duplicate": "streamgen.quality.near_duplicate:NearDuplicate",
+        "novelty": "streamgen.quality.novelty:Novelty",
+        "redact": "streamgen.privacy.redact:redact",
+    },
+    "models": {"openai": "streamgen.llm.openai:open_openai"},
+    "sources": {"jsonl": "streamgen.source:jsonl", "list": "streamgen.source:from_list"},
+    "sinks": {"jsonl": "streamgen.journal.sinks:JsonlSink", "list": "streamgen.journal.sinks:ListSink"},
+    "metrics": {
+        "counts": "streamgen.metrics.counts:Counts",
+        "lengths": "streamgen.metrics.lengths:Lengths",
+        "distinct_n": "streamgen.metrics.distinct_n:DistinctN",
+        "class_balance": "streamgen.metrics.class_balance:ClassBalance",
+    },
+    "rewards": {
+        "classifier": "streamgen.control.classifier:Classifier",
+        "callback": "streamgen.control.callback:Callback",
+    },
+    "agents": {"random_search": "streamgen.control.random_search:RandomSearch"},
+}
+
+
+def find(group: str, name: str, path: str = "") -> Any:
+    """The object registered as `name` in `group`; only that one is imported.
+
+    Raises UnknownName (with the known names) on a miss and PluginError when an extension cannot be imported.
+    """
+    if target := BUILTIN[group].get(name):
+        return _load(target)
+    for entry in entry_points(group=f"streamgen.{group}"):
+        if entry.name == name:
+            try:
+                return entry.load()
+            except Exception as error:
+                raise PluginError(
+                    f"the {group[:-1]} {name!r} of {entry.value} cannot be loaded: {type(error).__name__}: {error}"
+                ) from error
+    raise UnknownName(f"{group[:-1]} type", name, names(group), path)
+
+
+def names(group: str) -> list[str]:
+    """All names of a group: built in and installed."""
+    return sorted({*BUILTIN[group], *(entry.name for entry in entry_points(group=f"streamgen.{group}"))})
+
+
+def _load(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+@cache
+def settings_type(factory: Callable[..., Any]) -> type[msgspec.Struct] | None:
+    """The settings struct that a stage (or metric, source, sink, reward, agent) asks for; None where it has none.
+
+    A function asks by its `context: Context[TheSettings]`; a class, which is built once a run and may keep a
+    state, by `__init__(self, settings: TheSettings)`.
+    """
+    if inspect.isclass(factory):
+        return _struct(typing.get_type_hints(factory.__init__).get("settings"))
+    for hint in typing.get_type_hints(factory).values():
+        origin = typing.get_origin(hint)
+        if inspect.isclass(origin) and issubclass(origin, StageContext):
+            return _struct(typing.get_args(hint)[0])
+    return _struct(typing.get_type_hints(factory).get("settings"))
+
+
+def _struct(hint: object) -> type[msgspec.Struct] | None:
+    return hint if inspect.isclass(hint) and issubclass(hint, msgspec.Struct) else None

@@ -1,0 +1,23 @@
+"""The base of every stage's settings: a frozen struct whose fields are the keys of the stage in a recipe."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of one stage. A trial replaces fields of it; every field may stand in a search space.
+
+    A field named `model` names an entry of the recipe's `models`.
+    """
+
+    def check(self) -> None:
+        """Raise ValueError, with the field's name first, for values that do not go together."""
+
+    def reads(self) -> frozenset[str] | None:
+        """Columns that the stage needs; None where that cannot be told."""
+        return frozenset()
+
+    def writes(self) -> frozenset[str] | None:
+        """Columns that the stage adds to its record; None where that cannot be told."""
+        return frozenset()
