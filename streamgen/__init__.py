@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from streamgen.llm.model import Message as Message
     from streamgen.llm.model import Response as Response
     from streamgen.recipe import Recipe as Recipe
-        from streamgen.record import Meta as Meta
+    from streamgen.record import Meta as Meta
     from streamgen.record import Record as Record
     from streamgen.run import Run as Run
-    from streamgen.run import open_run as open
+    from streamgen.run import open_run as open  # noqa: F401
     from streamgen.run import run as run
     from streamgen.settings import Settings as Settings
 
@@ -44,7 +44,7 @@ _HOME = {
     "open": "streamgen.run:open_run",
     "run": "streamgen.run",
 }
-__all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605
+__all__ = sorted([*_HOME, "__version__"])
 
 
 def __getattr__(name: str) -> object:

@@ -60,7 +60,7 @@ class Context(StageContext[S_co]):
         return Random(f"{self._seed}/{self.ticket}/{self.stage}/{self.record_id}")
 
     async def chat(self, model: str, messages: Conversation, **parameters: Any) -> Response:
-        """The assistant's answer. `parameters` are the fields of `ChatRequest` (temperature, max_tokens, schema, ...)."""
+        """The assistant's answer; `parameters` are fields of `ChatRequest` (temperature, max_tokens, schema, ...)."""
         return await self._call(model, ChatRequest(messages=as_messages(messages), **parameters))
 
     async def complete(self, model: str, prompt: str, **parameters: Any) -> Response:

@@ -19,7 +19,7 @@ class Drop(msgspec.Struct, frozen=True):
     reason: str
 
 
-Result: TypeAlias = Record | Drop | bool | None | Iterable[Record]
+Result: TypeAlias = Record | Drop | bool | Iterable[Record] | None
 """What a handler makes of one record: a record (map), several (fan-out), or none.
 
 `True` keeps the record as it is; `False`, `None` and an empty iterable drop it for the stage's own name.
