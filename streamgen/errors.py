@@ -76,7 +76,19 @@ class EndpointError(ModelError, FatalError):
     """The endpoint itself cannot be used (unreachable, wrong key, unknown model); the run stops."""
 
 
-class BudgetExhausted(StreamgenError):
+class MissingColumn(StreamgenError):
+    """A record lacks a column that a stage reads; the record fails."""
+
+    def __init__(self, stage: str, column: str, columns: Iterable[str]) -> None:
+        lacks = f"stage {stage!r} reads the column {column!r}, which the record lacks"
+        super().__init__(f"{lacks}{suggestion(column, columns)}")
+
+
+class StopRun(StreamgenError):
+    """Raised in a handler: stops the source and leaves this record's ticket to the next session."""
+
+
+class BudgetExhausted(StopRun):
     """The run's budget does not allow one more call; the run drains and can be resumed with more."""
 
     exit_code = 3

@@ -1,0 +1,32 @@
+"""What stages mean by the text of a column and by its words."""
+
+from __future__ import annotations
+
+import re
+
+from streamgen.errors import MissingColumn
+from streamgen.record import Record
+
+# Chinese, Japanese and Thai are written without spaces: there, each character counts as a word.
+_UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_ANY_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+(?:['’][^\W{_UNSPACED}]+)*")
+_ASCII_WORD = re.compile(r"\w+(?:'\w+)*", re.ASCII)
+
+
+def text_of(record: Record, column: str, stage: str) -> str:
+    """The column as text: "" for null, `str()` of anything that is no string.
+
+    Raises MissingColumn, which names the stage and the columns that there are, where the record has no such column.
+    """
+    if column not in record.columns:
+        raise MissingColumn(stage, column, record.columns)
+    return record.text(column)
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case, without punctuation.
+
+    >>> words("Don't panic: 東京 in 2 days!")
+    ["don't", 'panic', '東', '京', 'in', '2', 'days']
+    """
+    return (_ASCII_WORD if text.isascii() else _ANY_WORD).findall(text.casefold())

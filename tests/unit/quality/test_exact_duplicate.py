@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from streamgen.context import StageContext
+from streamgen.engine.stage import Drop
+from streamgen.errors import MissingColumn
+from streamgen.quality.exact_duplicate import ExactDuplicate, ExactDuplicateSettings, normalised
+from streamgen.record import Record
+
+SETTINGS = ExactDuplicateSettings(columns=("text",))
+
+
+def kept(texts: list[object], settings: ExactDuplicateSettings = SETTINGS) -> list[object]:
+    stage = ExactDuplicate(settings)
+    results = stage([Record(str(i), {"text": text}) for i, text in enumerate(texts)], StageContext("dup", settings))
+    assert all(isinstance(result, Record) or result == Drop("duplicate") for result in results)
+    return [result["text"] for result in results if isinstance(result, Record)]
+
+
+def test_the_first_of_equal_texts_is_kept_within_a_batch() -> None:
+    assert kept(["a", "b", "a", "", "", None, 7, "7"]) == ["a", "b", "", 7]
+
+
+def test_case_space_and_unicode_forms_make_no_difference() -> None:
+    assert kept(["Hello  world", "hello world ", "ｈello world", "hello, world"]) == ["Hello  world", "hello, world"]
+
+
+def test_punctuation_can_be_ignored() -> None:
+    settings = ExactDuplicateSettings(columns=("text",), ignore=("punctuation",))
+    assert kept(["Hi!", "Hi", "hi", ":-)", "?!"], settings) == ["Hi!", "hi", ":-)", "?!"]
+
+
+def test_nothing_need_be_ignored() -> None:
+    assert kept(["a", "A", "a "], ExactDuplicateSettings(columns=("text",), ignore=())) == ["a", "A", "a "]
+
+
+def test_columns_do_not_run_into_each_other() -> None:
+    settings = ExactDuplicateSettings(columns=("a", "b"))
+    rows = [Record("1", {"a": "ab", "b": "c"}), Record("2", {"a": "a", "b": "bc"}), Record("3", {"a": "ab", "b": "c"})]
+    assert ExactDuplicate(settings)(rows, StageContext("dup", settings)) == [rows[0], rows[1], Drop("duplicate")]
+
+
+def test_batches_and_restored_records_are_remembered() -> None:
+    stage, context = ExactDuplicate(SETTINGS), StageContext("dup", SETTINGS)
+    stage.restore([Record("1", {"text": "old"}), Record("2", {"other": "no such column any more"})])
+    assert stage([Record("3", {"text": "new"})], context) == [Record("3", {"text": "new"})]
+    assert stage([Record("4", {"text": "NEW"}), Record("5", {"text": "Old"})], context) == [Drop("duplicate")] * 2
+
+
+def test_a_missing_column_raises_before_anything_is_remembered() -> None:
+    stage, context = ExactDuplicate(SETTINGS), StageContext("dup", SETTINGS)
+    good = Record("1", {"text": "a"})
+    with pytest.raises(MissingColumn):
+        stage([good, Record("2", {})], context)
+    assert stage([good], context) == [good]
+
+
+def test_lone_surrogates_are_text() -> None:
+    assert normalised("\ud800 X", ("case",)) == "\ud800 x"
+    assert kept(["\ud800", "\ud800"]) == ["\ud800"]
