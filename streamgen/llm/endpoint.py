@@ -1,0 +1,308 @@
+"""One LLM server with its limits, retries and prices: every call of a run goes through here."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from itertools import count
+from random import Random
+from statistics import quantiles
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import anyio
+import msgspec
+
+from streamgen.errors import EndpointError
+from streamgen.llm.limits import Limiter, Limits
+from streamgen.llm.model import ChatRequest, Model, Request, Response
+from streamgen.llm.retry import FATAL, CallError, Kind, RetryPolicy, Tries
+from streamgen.llm.tokens import TokenEstimate
+from streamgen.record import NO_USAGE, Usage
+
+if TYPE_CHECKING:
+    from streamgen.llm.spec import ModelSpec
+
+_Dollars = Annotated[float, msgspec.Meta(ge=0)]
+
+_TELLS_LOAD = {Kind.RATE_LIMITED, Kind.OVERLOADED}
+_NOT_WORKED_ON = {*_TELLS_LOAD, *FATAL, Kind.BAD_REQUEST}  # the server took no tokens
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """USD per million tokens read (`input`) and written (`output`)."""
+
+    input: _Dollars = 0.0
+    output: _Dollars = 0.0
+
+    def usd(self, prompt_tokens: float, completion_tokens: float) -> float:
+        """What these tokens cost.
+
+        >>> Price(input=0.5, output=2.0).usd(1_000_000, 500_000)
+        1.5
+        """
+        return (prompt_tokens * self.input + completion_tokens * self.output) / 1e6
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """About what a call will take, for a budget to reserve."""
+
+    tokens: int
+    usd: float
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Seconds from sending to the answer, of the last 1,000 answers."""
+
+    p50_s: float = 0.0
+    p95_s: float = 0.0
+    max_s: float = 0.0
+
+
+class EndpointStatistics(msgspec.Struct, frozen=True):
+    """What an endpoint did and does. `requests` were sent, `responses` of them brought an answer."""
+
+    name: str
+    requests: int
+    responses: int
+    failures: Mapping[Kind, int]
+    retries: Mapping[Kind, int]
+    in_flight: int
+    waiting: int
+    concurrency: int
+    usage: Usage
+    latency: Latency
+
+
+class _Waiter:
+    """A call in line. It owns a slot from `granted` on, whether or not it has woken up yet."""
+
+    __slots__ = ("event", "granted", "is_gone", "scope", "tokens")
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+        self.event = anyio.Event()
+        self.scope = anyio.CancelScope()
+        self.granted = self.is_gone = False
+
+
+class Endpoint:
+    """Calls one model within its limits, and calls again what failed.
+
+    Calls wait in line by priority (higher first: later stages, so that work in progress ends), then in the order in
+    which they came. A slot goes straight to the call whose turn it is: only that one wakes up. No slot is held while
+    a retry waits. `clock` has to tick like the event loop's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        *,
+        limits: Limits | None = None,
+        retry: RetryPolicy | None = None,
+        price: Price | None = None,
+        clock: Callable[[], float] = anyio.current_time,
+        rng: Random | None = None,
+    ) -> None:
+        self.name = name
+        self.model = model
+        self.price = price
+        self._retry = retry or RetryPolicy()
+        self._clock = clock
+        self._rng = rng or Random()
+        self._limiter = Limiter(limits or Limits())
+        self._estimate = TokenEstimate()
+        self._line: list[tuple[int, int, _Waiter]] = []
+        self._numbers = count()
+        self._timed: _Waiter | None = None  # the one call that waits for a time rather than for others
+        self._waiting = 0
+        self._fatal: str | None = None
+        self._requests = self._responses = 0
+        self._failures: Counter[Kind] = Counter()
+        self._retries: Counter[Kind] = Counter()
+        self._usage = NO_USAGE
+        self._latencies: deque[float] = deque(maxlen=1000)
+
+    async def call(self, request: Request, *, priority: int = 0) -> Response:
+        """The answer, with everything that was paid for it (useless answers too) in its usage.
+
+        Raises CallError when the request cannot be answered, and EndpointError, now and at every later call,
+        when the endpoint cannot be used.
+        """
+        tries = Tries(self._retry, self._rng, self._clock())
+        wasted = NO_USAGE
+        while True:
+            try:
+                response = await self._attempt(request, priority)
+                return _with_usage(response, response.usage + wasted) if wasted.calls else response
+            except CallError as error:
+                wasted = error.usage = wasted + error.usage
+                wait_s = tries.wait_s(error, self._clock())
+                if wait_s is None:
+                    self._give_up(error)
+                self._retries[error.kind] += 1
+            await anyio.sleep(wait_s)
+
+    def estimate(self, request: Request) -> Estimate:
+        """About what a call with this request will take, from its length and the answers so far."""
+        read, written = self._estimate.prompt_tokens(request), self._estimate.completion_tokens(request)
+        return Estimate(read + written, self.price.usd(read, written) if self.price else 0.0)
+
+    def statistics(self) -> EndpointStatistics:
+        """What was sent, answered, paid and retried up to now."""
+        return EndpointStatistics(
+            name=self.name,
+            requests=self._requests,
+            responses=self._responses,
+            failures=dict(self._failures),
+            retries=dict(self._retries),
+            in_flight=self._limiter.in_flight,
+            waiting=self._waiting,
+            concurrency=self._limiter.concurrency,
+            usage=self._usage,
+            latency=_latency(self._latencies),
+        )
+
+    async def aclose(self) -> None:
+        """Close the model's connections."""
+        await self.model.aclose()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Endpoint {self.name}: {self._limiter.in_flight} of {self._limiter.concurrency} in flight, "
+            f"{self._waiting} waiting, {self._requests} sent>"
+        )
+
+    async def _attempt(self, request: Request, priority: int) -> Response:
+        tokens = used = self.estimate(request).tokens
+        await self._turn(priority, tokens)
+        started = self._clock()
+        self._requests += 1
+        try:
+            response = await self._ask(request)
+            used = response.usage.tokens
+            self._answered(self._clock() - started)
+            return response
+        except CallError as error:
+            used = 0 if error.kind in _NOT_WORKED_ON else error.usage.tokens or tokens
+            self._failed(error, started)
+            raise
+        finally:
+            self._limiter.finish(tokens, used, self._clock())
+            self._dispatch()
+
+    async def _ask(self, request: Request) -> Response:
+        if isinstance(request, ChatRequest):
+            response = await self.model.chat(request)
+        else:
+            response = await self.model.complete(request)
+        usage = self._estimate.usage(request, response)
+        self._estimate.learn(request, usage)
+        return _with_usage(response, self._pay(usage))
+
+    def _answered(self, latency_s: float) -> None:
+        self._responses += 1
+        self._latencies.append(latency_s)
+        self._limiter.succeeded()
+
+    def _failed(self, error: CallError, started: float) -> None:
+        self._failures[error.kind] += 1
+        if error.usage.calls:
+            error.usage = self._pay(error.usage)
+        if error.kind in _TELLS_LOAD:
+            now = self._clock()
+            self._limiter.overloaded(started, now)
+            if error.retry_after_s:
+                self._limiter.hold(now + min(error.retry_after_s, self._retry.patience_s))
+
+    def _pay(self, usage: Usage) -> Usage:
+        if self.price:
+            cost_usd = self.price.usd(usage.prompt_tokens, usage.completion_tokens)
+            usage = Usage(usage.prompt_tokens, usage.completion_tokens, usage.calls, cost_usd)
+        self._usage += usage
+        return usage
+
+    def _give_up(self, error: CallError) -> NoReturn:
+        if error.kind not in FATAL:
+            raise error
+        self._fatal = self._fatal or f"endpoint {self.name!r}: {error}; {FATAL[error.kind]}"
+        for _, _, waiter in self._line:
+            waiter.event.set()
+        raise EndpointError(self._fatal) from error
+
+    async def _turn(self, priority: int, tokens: int) -> None:
+        """Wait in line; afterwards the caller owns a slot and has to finish it."""
+        if self._fatal:
+            raise EndpointError(self._fatal)
+        if not self._line and self._limiter.ready_at(tokens) <= (now := self._clock()):
+            self._limiter.start(tokens, now)
+            return
+        waiter = _Waiter(tokens)
+        heapq.heappush(self._line, (-priority, next(self._numbers), waiter))
+        self._waiting += 1
+        try:
+            await self._wait(waiter)
+        except BaseException:
+            self._leave(waiter)
+            raise
+        finally:
+            self._waiting -= 1
+
+    async def _wait(self, waiter: _Waiter) -> None:
+        self._dispatch()
+        while not waiter.granted:
+            with waiter.scope:
+                await waiter.event.wait()
+            if self._fatal:
+                raise EndpointError(self._fatal)
+            if not waiter.granted:  # the time came that it waited for
+                waiter.scope = anyio.CancelScope()
+                self._dispatch()
+
+    def _leave(self, waiter: _Waiter) -> None:
+        if waiter.granted:
+            self._limiter.withdraw(waiter.tokens, self._clock())
+        waiter.is_gone = True
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Give slots to those whose turn it is, and tell the next in line when to look again."""
+        now = self._clock()
+        while self._line:
+            waiter = self._line[0][2]
+            if not waiter.is_gone:
+                ready_at = self._limiter.ready_at(waiter.tokens)
+                if ready_at > now:
+                    self._look_again(waiter, ready_at)
+                    return
+                self._limiter.start(waiter.tokens, now)
+                waiter.granted = True
+                waiter.event.set()
+            heapq.heappop(self._line)
+
+    def _look_again(self, waiter: _Waiter, at: float) -> None:
+        if self._timed and self._timed is not waiter:
+            self._timed.scope.deadline = math.inf
+        self._timed = waiter
+        waiter.scope.deadline = at
+
+
+def open_endpoint(name: str, spec: ModelSpec) -> Endpoint:
+    """The endpoint of a recipe's `[models.<name>]`. Raises RecipeError for an unknown provider or a missing key."""
+    from streamgen.registry import find
+
+    model: Model = find("models", spec.provider, f"$.models.{name}.provider")(spec)
+    return Endpoint(name, model, limits=spec.limits, retry=spec.retry, price=spec.price)
+
+
+def _with_usage(response: Response, usage: Usage) -> Response:
+    return Response(response.text, response.finish_reason, usage, response.model, response.reasoning)
+
+
+def _latency(seconds: deque[float]) -> Latency:
+    if len(seconds) < 2:
+        return Latency(*(max(seconds, default=0.0),) * 3)
+    cuts = quantiles(seconds, n=20, method="inclusive")
+    return Latency(p50_s=cuts[9], p95_s=cuts[18], max_s=max(seconds))

@@ -1,0 +1,120 @@
+"""What can go wrong with a call, and when it is tried again."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from random import Random
+from typing import Annotated
+
+import msgspec
+
+from streamgen.errors import ModelError
+from streamgen.log import mask
+from streamgen.record import NO_USAGE, Usage
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Kind(StrEnum):
+    """How a call failed."""
+
+    RATE_LIMITED = "rate_limited"  # 429
+    OVERLOADED = "overloaded"  # 503, 529
+    SERVER = "server"  # any other 5xx
+    RESET = "reset"  # the connection broke before the answer was complete
+    TIMEOUT = "timeout"
+    MALFORMED = "malformed"  # an answer that cannot be read
+    EMPTY = "empty"  # an answer without text
+    TRUNCATED = "truncated"  # `max_tokens` were used up before any text came
+    BAD_REQUEST = "bad_request"  # 4xx: this request will never be answered
+    AUTH = "auth"  # 401, 403
+    QUOTA = "quota"  # 402, or 429 for an account without credit
+    NOT_FOUND = "not_found"  # 404: unknown model or address
+    NOT_AN_API = "not_an_api"  # a web page, a redirect
+    UNREACHABLE = "unreachable"  # refused, unknown host
+
+
+PAID = frozenset({Kind.MALFORMED, Kind.EMPTY, Kind.TRUNCATED})
+"""Answers that cost money and are of no use."""
+
+FATAL = {
+    Kind.AUTH: 'check the key in the variable that `api_key = "env:NAME"` names',
+    Kind.QUOTA: "the account has no credit left: add some, or use another key",
+    Kind.NOT_FOUND: "check `model` and `base_url` (it usually ends in /v1)",
+    Kind.NOT_AN_API: "set `base_url` to an OpenAI-compatible API (it usually ends in /v1)",
+    Kind.UNREACHABLE: "check `base_url`, and that the server is running",
+}
+"""Kinds after which no other call can succeed either, and what the user can do."""
+
+_NEVER_AGAIN = frozenset({Kind.BAD_REQUEST, *FATAL} - {Kind.UNREACHABLE})
+
+
+class CallError(ModelError):
+    """One call failed. `usage` is what was paid for it all the same; the message holds no key."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+        usage: Usage = NO_USAGE,
+    ) -> None:
+        super().__init__(mask(message))
+        self.kind = kind
+        self.status = status
+        self.retry_after_s = retry_after_s
+        self.usage = usage
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a failed call is sent again.
+
+    Waits are exponential with full jitter (Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog,
+    2015), and never end before the server's own `Retry-After`. Rate-limit answers are no failed tries: the endpoint
+    works. They are bounded by `patience_s` instead, the longest time that one call may spend.
+    """
+
+    attempts: Count = 6  # with these waits a server may be away for 15 s
+    paid_attempts: Count = 3  # for answers that were paid and were of no use
+    base_s: Positive = 0.5
+    cap_s: Positive = 20.0
+    patience_s: Positive = 900.0
+
+    def wait_s(self, error: CallError, attempt: int, rng: Random, elapsed_s: float = 0.0) -> float | None:
+        """Seconds until the next try after the `attempt`-th (1, 2, ...) failure of a call; None to give up.
+
+        >>> RetryPolicy(attempts=2).wait_s(CallError(Kind.SERVER, "502"), 2, Random(7)) is None
+        True
+        """
+        if error.kind in _NEVER_AGAIN:
+            return None
+        backoff_s = rng.uniform(0.0, min(self.cap_s, self.base_s * 2.0 ** min(attempt - 1, 64)))
+        wait_s = min(error.retry_after_s or 0.0, self.patience_s) + backoff_s
+        if error.kind is Kind.RATE_LIMITED:
+            return wait_s if elapsed_s + wait_s <= self.patience_s else None
+        return wait_s if attempt < self._allowed(error.kind) else None
+
+    def _allowed(self, kind: Kind) -> int:
+        return min(self.attempts, self.paid_attempts) if kind in PAID else self.attempts
+
+
+class Tries:
+    """The history of one call: counts rate-limit answers apart from failed tries."""
+
+    def __init__(self, policy: RetryPolicy, rng: Random, began: float) -> None:
+        self._policy = policy
+        self._rng = rng
+        self._began = began
+        self.failed = 0
+        self.limited = 0
+
+    def wait_s(self, error: CallError, now: float) -> float | None:
+        """Seconds until the next try; None to give up."""
+        if error.kind is Kind.RATE_LIMITED:
+            self.limited += 1
+            return self._policy.wait_s(error, self.limited, self._rng, now - self._began)
+        self.failed += 1
+        return self._policy.wait_s(error, self.failed, self._rng)

@@ -1,0 +1,66 @@
+"""One entry of a recipe's `[models]`: which model, where, and within which limits."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from streamgen.errors import RecipeError
+from streamgen.llm.endpoint import Price
+from streamgen.llm.limits import Limits
+from streamgen.llm.retry import Count, Positive, RetryPolicy
+
+_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
+_SECRET_HEADER = re.compile(r"authorization|cookie|key|secret|token", re.IGNORECASE)
+
+
+class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model by provider. Secrets stand in the environment: `api_key` and secret headers name a variable.
+
+    `path`, `context` (tokens), `slots` and `threads` are for models that run in this process.
+    """
+
+    provider: str = "openai"
+    base_url: str | None = None
+    model: str | None = None
+    api_key: str | None = None
+    timeout_s: Positive = 60.0
+    headers: Mapping[str, str] = {}
+    limits: Limits = Limits()
+    retry: RetryPolicy = RetryPolicy()
+    price: Price | None = None
+    path: str | None = None
+    context: Count | None = None
+    slots: Count | None = None
+    threads: Count | None = None
+
+    def __post_init__(self) -> None:
+        # ValueError becomes a validation error with its `$.path` when a recipe is decoded.
+        # What stands there may be a key, so no message repeats it.
+        if self.api_key is not None and not _REFERENCE.fullmatch(self.api_key):
+            raise ValueError('`api_key` must name an environment variable, as "env:OPENAI_API_KEY"; keys stay outside')
+        for name, value in self.headers.items():
+            if _SECRET_HEADER.search(name) and not _REFERENCE.fullmatch(value):
+                raise ValueError(f'the header {name!r} must name an environment variable, as "env:MY_VARIABLE"')
+
+
+def resolve_key(reference: str | None) -> str | None:
+    """The secret that `env:NAME` refers to, None for None. Raises RecipeError when the variable is not set."""
+    if reference is None:
+        return None
+    if not _REFERENCE.fullmatch(reference):
+        raise RecipeError('a key must be given as "env:NAME", the name of an environment variable')
+    name = reference.removeprefix("env:")
+    if not (key := os.environ.get(name, "").strip()):
+        raise RecipeError(f"the environment variable {name} is not set: export {name}=... and run again")
+    return key
+
+
+def resolve_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers with each `env:NAME` replaced by the variable's value."""
+    return {
+        name: (resolve_key(value) or "") if _REFERENCE.fullmatch(value) else value for name, value in headers.items()
+    }

@@ -1,0 +1,51 @@
+"""How many tokens a call will take: a guess from its characters, which gets better with each answer."""
+
+from __future__ import annotations
+
+from streamgen.llm.model import ChatRequest, Request, Response
+from streamgen.record import Usage
+
+_MESSAGE_TOKENS = 4  # what chat templates put around a message
+_WEIGHT = 0.05  # of the newest answer; about the last 20 count
+
+
+def characters(request: Request) -> int:
+    """The length of what the model has to read."""
+    if isinstance(request, ChatRequest):
+        return sum(len(message.content) for message in request.messages)
+    return len(request.prompt)
+
+
+class TokenEstimate:
+    """Guesses from a running ratio of tokens to characters and a running length of answers."""
+
+    def __init__(self) -> None:
+        self._per_character = 0.3  # English with a vocabulary of 32-200 k lies between 0.2 and 0.3
+        self._answer: float | None = None
+
+    def prompt_tokens(self, request: Request) -> int:
+        """About how many tokens the model has to read."""
+        messages = len(request.messages) if isinstance(request, ChatRequest) else 0
+        return 1 + round(characters(request) * self._per_character) + messages * _MESSAGE_TOKENS
+
+    def completion_tokens(self, request: Request) -> int:
+        """About how many it will write: `max_tokens` before the first answer, their running mean after it."""
+        most = request.max_tokens
+        if self._answer is None:
+            return 256 if most is None else most
+        mean = round(self._answer)
+        return mean if most is None else min(most, mean)
+
+    def usage(self, request: Request, response: Response) -> Usage:
+        """What the response used: the server's count, or a guess where it gives none."""
+        usage = response.usage
+        if usage.tokens:
+            return usage
+        return Usage(self.prompt_tokens(request), 1 + round(len(response.text) * self._per_character))
+
+    def learn(self, request: Request, usage: Usage) -> None:
+        """Take in the server's count of one call."""
+        if (read := characters(request)) >= 100:  # the chat template rules the count of shorter ones
+            self._per_character += _WEIGHT * (usage.prompt_tokens / read - self._per_character)
+        written = float(usage.completion_tokens)
+        self._answer = written if self._answer is None else self._answer + _WEIGHT * (written - self._answer)
