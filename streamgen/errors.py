@@ -72,6 +72,10 @@ class ModelError(StreamgenError):
     """A model did not give a usable answer; the record fails."""
 
 
+class RewardError(StreamgenError):
+    """A trial's reward cannot be computed; the trial is marked as failed and the run goes on."""
+
+
 class EndpointError(ModelError, FatalError):
     """The endpoint itself cannot be used (unreachable, wrong key, unknown model); the run stops."""
 

@@ -1,0 +1,51 @@
+"""Random search: the agent that always works, and the bar for every other one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+
+import msgspec
+
+from streamgen.control.agent import Observation, Proposal, Reward, Trial
+from streamgen.control.halton import Halton
+from streamgen.control.posterior import Outcome, posterior_means
+from streamgen.control.space import Space
+from streamgen.record import Value
+
+
+class RandomSearch:
+    """Spreads trials evenly over the space by a scrambled Halton sequence, whatever the rewards.
+
+    The settings of a step depend on (seed, step) alone.
+    """
+
+    def __init__(self, space: Space, seed: int) -> None:
+        self._space = space
+        self._seed = seed
+        self._halton = Halton(len(space), seed)
+        self._told: list[Outcome] = []
+
+    def ask(self, observation: Observation) -> Proposal:
+        """The step's point of the sequence, or a random draw where the stages do not allow that point."""
+        settings = self._space.decode(self._halton.point(observation.step))
+        if not self._space.allows(settings):
+            settings = self._space.sample(Random(f"{self._seed}/{observation.step}"))
+        return Proposal(settings=settings)
+
+    def tell(self, trial: Trial, reward: Reward) -> None:
+        """Keep the reward for `recommend`."""
+        self._told.append(Outcome(trial.settings, reward))
+
+    def recommend(self) -> Mapping[str, Value] | None:
+        """The tried settings with the highest posterior mean; see `posterior_means`."""
+        means = posterior_means(self._told)
+        return max(means, key=lambda mean: mean.value).settings if means else None
+
+    def state_dict(self) -> dict[str, Value]:
+        """The rewards told so far."""
+        return {"told": msgspec.to_builtins(self._told)}
+
+    def load_state_dict(self, state: Mapping[str, Value]) -> None:
+        """Take over the rewards of a `state_dict`."""
+        self._told = msgspec.convert(state["told"], list[Outcome])
