@@ -43,9 +43,7 @@ class StageContext(Generic[S_co]):
 class Context(StageContext[S_co]):
     """What a handler gets with each record. The same seed, ticket, stage and record give the same `rng`."""
 
-    def __init__(
-        self, stage: str, settings: S_co, *, ticket: int, record_id: str, seed: int, caller: Caller
-    ) -> None:
+    def __init__(self, stage: str, settings: S_co, *, ticket: int, record_id: str, seed: int, caller: Caller) -> None:
         super().__init__(stage, settings)
         self.ticket = ticket
         self.record_id = record_id

@@ -126,6 +126,5 @@ def decode(line: bytes) -> Record:
 def size_bytes(records: Iterable[Record]) -> int:
     """About how much memory the records' columns take: characters of text, and 64 bytes for any other value."""
     return sum(
-        200 + sum(len(value) if type(value) is str else 64 for value in record.columns.values())
-        for record in records
+        200 + sum(len(value) if type(value) is str else 64 for value in record.columns.values()) for record in records
     )

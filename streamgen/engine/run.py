@@ -1,0 +1,168 @@
+"""The engine: pumps tickets from the source through the graph's actors into the sink, and settles each once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import anyio
+import msgspec
+
+from streamgen.engine.ack import Ack, Desk, settle_all
+from streamgen.engine.actor import Actor, Contexts, Letter, Outlet, Surroundings
+from streamgen.engine.demand import Demand
+from streamgen.engine.graph import SINK, SOURCE, Graph
+from streamgen.engine.guard import BarrenGuard, FailureGuard, watch_for_stall
+from streamgen.engine.mailbox import Block, Mailbox
+from streamgen.engine.stage import Kind, kind_of
+from streamgen.engine.statistics import Counts, EngineStatistics
+
+_PUMP = 64  # tickets issued, or records stored, at a time: what an inline stage takes at once
+_SINK_CAPACITY = 256
+
+
+class Source(Protocol):
+    """Where tickets start."""
+
+    async def take(self, credits: int, desk: Desk) -> Block:
+        """At most `credits` new tickets' records with their acks, which report to `desk`; none at the end."""
+        ...
+
+
+Accept = Callable[[Block], Awaitable[None]]
+"""The sink: takes records that passed every stage; returning is a promise to keep them."""
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a run gives up. Seconds, shares 0 to 1, tickets."""
+
+    failure_share: float = 0.5
+    failure_window: int = 200
+    failure_enough: int = 20
+    barren_tickets: int = 1000
+    stall_s: float = 600.0
+
+
+class Engine:
+    """One execution of a graph. `run` returns when the demand is met, the source has ended or `stop` was called."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        source: Source,
+        accept: Accept,
+        contexts: Contexts,
+        demand: Demand,
+        *,
+        bounds: Bounds = Bounds(),  # noqa: B008  frozen
+        on_settled: Callable[[Sequence[Ack]], None] | None = None,
+        on_letter: Callable[[Letter], None] | None = None,
+    ) -> None:
+        self.graph, self.demand, self.bounds = graph, demand, bounds
+        self.stop_reason: str | None = None
+        self.is_tuned = False  # set once tickets with different settings may be out
+        self.is_paused: Callable[[], bool] = lambda: False  # whether the consumer makes the run wait
+        self._source, self._accept = source, accept
+        self._now: Callable[[], float] = lambda: 0.0
+        self._started = 0.0
+        self._watchers: list[Callable[[Sequence[Ack]], None]] = [on_settled] if on_settled else []
+        self._watchers += [
+            FailureGuard(bounds.failure_share, bounds.failure_window, bounds.failure_enough).watch,
+            BarrenGuard(demand, bounds.barren_tickets).watch,
+        ]
+        demand.on_settled = self._settled
+        around = Surroundings(contexts, on_letter or (lambda letter: None), self.stop, lambda: self.is_tuned)
+        self._boxes = self._mailboxes()
+        self._actors = [
+            Actor(stage, self._boxes[stage.name], self._outboxes(stage.name), around) for stage in graph.stages
+        ]
+
+    def __repr__(self) -> str:
+        return f"<Engine {self.demand!r} {[f'{a.stage.name}: {a.inbox!r}' for a in self._actors]}>"
+
+    async def run(self) -> None:
+        """Run to the end. Raises FatalError (the reason is in it) when the run had to be given up."""
+        self._now = asyncio.get_running_loop().time
+        self._started = self._now()
+        async with anyio.create_task_group() as guards:
+            guards.start_soon(watch_for_stall, self.bounds.stall_s, self._moves, self.is_paused, self.describe)
+            async with anyio.create_task_group() as actors:
+                for actor in self._actors:
+                    actors.start_soon(actor.run, self._now, name=f"streamgen stage {actor.stage.name}")
+                actors.start_soon(self._store, name="streamgen sink")
+                actors.start_soon(self._pump, name="streamgen source")
+            guards.cancel_scope.cancel()
+
+    def stop(self, reason: str) -> None:
+        """Issue no more tickets; what is in flight is drained. The first reason stays."""
+        self.stop_reason = self.stop_reason or reason
+        self.demand.close()
+
+    def statistics(self) -> EngineStatistics:
+        """Every stage's counts and times as they are now."""
+        elapsed_s = self._now() - self._started
+        return EngineStatistics(
+            [a.counts.report(a.stage.name, len(a.inbox), a.workers, elapsed_s) for a in self._actors],
+            self.demand.issued,
+            self.demand.settled_tickets,
+            self.demand.outstanding,
+            self.demand.accepted,
+            self.demand.acceptance_rate,
+            elapsed_s,
+        )
+
+    def describe(self) -> str:
+        """Which stage waits for what."""
+        states = [self._state(actor) for actor in self._actors]
+        return "; ".join(state for state in states if state) or "every stage is idle; the source or the sink waits"
+
+    def _state(self, actor: Actor) -> str:
+        counts, name = actor.counts, actor.stage.name
+        if counts.blocked_on:
+            return f"stage {name!r} waits for room in front of {counts.blocked_on!r}"
+        if counts.started:
+            oldest_s = self._now() - min(counts.started.values())
+            return f"stage {name!r} has {len(counts.started)} records in its handler, the oldest for {oldest_s:.0f} s"
+        return f"stage {name!r} has {len(actor.inbox)} records waiting" if len(actor.inbox) else ""
+
+    def _mailboxes(self) -> dict[str, Mailbox]:
+        boxes = {
+            stage.name: Mailbox(
+                stage.capacity,
+                self.graph.writers(stage.name),
+                limit=1 if kind_of(stage.handler) is Kind.AWAITING else stage.batch,
+                capacity_bytes=stage.capacity_bytes,
+            )
+            for stage in self.graph.stages
+        }
+        return {**boxes, SINK: Mailbox(_SINK_CAPACITY, self.graph.writers(SINK), limit=_PUMP)}
+
+    def _outboxes(self, name: str) -> dict[str, Mailbox]:
+        return {reader: self._boxes[reader] for reader in self.graph.readers(name)}
+
+    async def _pump(self) -> None:
+        """The source's actor: a ticket for each credit, until there are no more of either."""
+        outlet = Outlet(self._outboxes(SOURCE), Counts())
+        while credits := await self.demand.take(_PUMP):
+            block = await self._source.take(credits, self.demand)
+            if len(block.records) < credits:
+                self.demand.give_back(credits - len(block.records))
+            if not block.records:
+                break
+            await outlet.emit(block)
+        outlet.close()
+
+    async def _store(self) -> None:
+        """The sink's actor."""
+        inbox = self._boxes[SINK]
+        while (block := await inbox.take()).records:
+            await self._accept(block)
+            settle_all(block.acks)
+
+    def _settled(self, acks: Sequence[Ack]) -> None:
+        for watch in self._watchers:
+            watch(acks)
+
+    def _moves(self) -> int:
+        return self.demand.settled_tickets + sum(a.counts.received + a.counts.emitted for a in self._actors)
