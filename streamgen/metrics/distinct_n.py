@@ -1,0 +1,89 @@
+"""How varied the texts of a column are: the share of distinct n-grams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from msgspec import Meta
+
+from streamgen.quality.ngrams import Hashes, ngrams
+from streamgen.record import Record, Value
+from streamgen.settings import Settings
+from streamgen.text import words
+
+
+class DistinctNSettings(Settings, frozen=True):
+    """The column, the sizes of n-grams, and how many hashes are `kept` of each size (8 bytes each)."""
+
+    column: str
+    n: Annotated[tuple[Annotated[int, Meta(ge=1, le=10)], ...], Meta(min_length=1)] = (1, 2, 3)
+    kept: Annotated[int, Meta(ge=16, le=1 << 24)] = 1 << 14
+
+    def reads(self) -> frozenset[str]:
+        """The column."""
+        return frozenset({self.column})
+
+
+class DistinctN:
+    """`distinct_1`, `distinct_2` ...: distinct n-grams of words divided by all (Li et al. 2016, arXiv 1510.03055).
+
+    Exact while there are fewer distinct n-grams than `kept` hashes; from then on estimated with a relative standard
+    error of 1 / sqrt(kept - 2): 0.8 % by default. Also `ngrams_1` ..., their number, which the share falls with.
+    """
+
+    def __init__(self, settings: DistinctNSettings) -> None:
+        self._column = settings.column
+        self._sketches = {n: KMinimumValues(settings.kept) for n in settings.n}
+
+    def update(self, records: Sequence[Record]) -> None:
+        """Take in these records; one without the column, or with fewer than n words, has no n-grams."""
+        documents = [words(record.text(self._column)) for record in records]
+        for n, sketch in self._sketches.items():
+            sketch.update(ngrams([document for document in documents if len(document) >= n], n).hashes)
+
+    def merge(self, other: DistinctN) -> None:
+        """Take in another measurement."""
+        for n, sketch in other._sketches.items():
+            self._sketches[n].merge(sketch)
+
+    def result(self) -> dict[str, Value]:
+        """The shares so far; None where there is no n-gram."""
+        shares = {f"distinct_{n}": sketch.share() for n, sketch in self._sketches.items()}
+        return {**shares, **{f"ngrams_{n}": sketch.total for n, sketch in self._sketches.items()}}
+
+
+class KMinimumValues:
+    """Counts distinct hashes from the k smallest (Bar-Yossef et al. 2002; error: Beyer et al. 2007, section 3.2)."""
+
+    def __init__(self, k: int) -> None:
+        self._k = k
+        self._smallest: Hashes = np.empty(0, np.uint64)  # sorted, without repeats
+        self.total = 0
+
+    def update(self, hashes: Hashes) -> None:
+        """Take in hashes, repeats included."""
+        self.total += len(hashes)
+        self._take(hashes)
+
+    def merge(self, other: KMinimumValues) -> None:
+        """Take in all that another one has seen."""
+        self.total += other.total
+        self._take(other._smallest)
+
+    def distinct(self) -> float:
+        """The number of distinct hashes: exact below k, else estimated."""
+        if len(self._smallest) < self._k:
+            return len(self._smallest)
+        return (self._k - 1) / ((int(self._smallest[-1]) + 1) / 2**64)
+
+    def share(self) -> float | None:
+        """Distinct hashes by all hashes; None where there are none."""
+        return min(1.0, self.distinct() / self.total) if self.total else None
+
+    def _take(self, hashes: Hashes) -> None:
+        if len(self._smallest) == self._k:
+            hashes = hashes[hashes < self._smallest[-1]]
+        if len(hashes):
+            self._smallest = np.unique(np.concatenate([self._smallest, hashes]))[: self._k]
