@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 import msgspec
+
+FilePath: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, extra={"is_file": True})]
+"""The path of a file that a stage reads; in a recipe it is relative to the recipe's own folder."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

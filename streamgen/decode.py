@@ -1,0 +1,77 @@
+"""Turns raw recipe data into structs, with errors that say where and suggest the nearest known name."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from streamgen.errors import RecipeError, UnknownName
+
+T = TypeVar("T")
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*?)`(?: - at `\$(?P<path>.*)`)?$")
+_AT = re.compile(r"(?P<message>.*) - at `\$(?P<path>.*)`$", re.DOTALL)
+
+
+def decode(raw: object, type_: type[T], path: str = "$") -> T:
+    """The raw value as `type_`, strictly. Raises RecipeError with the `$.path` of what does not fit.
+
+    >>> class Point(msgspec.Struct, forbid_unknown_fields=True):
+    ...     width: int = 0
+    >>> decode({"with": 1}, Point, "$.size")
+    Traceback (most recent call last):
+    streamgen.errors.UnknownName: unknown setting 'with'; did you mean 'width'? known: width - at `$.size`
+    """
+    try:
+        return msgspec.convert(raw, type_, strict=True)
+    except msgspec.ValidationError as error:
+        raise explained(str(error), type_, path) from None
+
+
+def explained(message: str, type_: Any, path: str) -> RecipeError:
+    """msgspec's message with the recipe's path, and the known names where a name is unknown."""
+    if found := _UNKNOWN.match(message):
+        inner = found["path"] or ""
+        return UnknownName("setting", found["field"], _fields_at(type_, inner), path + inner)
+    if found := _AT.match(message):
+        return RecipeError(_plain(found["message"]), path + found["path"])
+    return RecipeError(_plain(message), path)
+
+
+def _plain(message: str) -> str:
+    return message.replace("Object missing required field", "the required setting is missing:")
+
+
+def _fields_at(type_: Any, path: str) -> list[str]:
+    """The settings that are known at a path below the type."""
+    for step in re.findall(r"\.(\w+)|(\[.*?\])", path):
+        type_ = _inside(type_, step[0])
+    struct = _struct_of(type_)
+    return [] if struct is None else list(struct.__struct_encode_fields__)
+
+
+def _inside(type_: Any, field: str) -> Any:
+    if field and (struct := _struct_of(type_)) is not None:
+        names = dict(zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True))
+        return typing.get_type_hints(struct)[names[field]]
+    arguments = typing.get_args(type_)
+    return arguments[-1] if arguments else type_
+
+
+def _struct_of(type_: Any) -> type[msgspec.Struct] | None:
+    """The struct in the type, also in an optional one."""
+    for candidate in (type_, *typing.get_args(type_)):
+        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
+            return candidate
+    return None
+
+
+def need_table(raw: object, path: str) -> Mapping[str, Any]:
+    """The raw value if it is a table (an object with named settings)."""
+    if not isinstance(raw, Mapping):
+        raise RecipeError(f"a table of settings is needed here, not {type(raw).__name__}", path)
+    return raw

@@ -1,0 +1,58 @@
+"""Reading and writing text files, plain or compressed, by their names."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, cast
+
+from streamgen.errors import RecipeError
+
+
+def compression_of(name: str) -> str:
+    """"gzip" for `.gz`, "zstd" for `.zst`, "" for anything else.
+
+    >>> compression_of("a.jsonl.zst"), compression_of("a.jsonl")
+    ('zstd', '')
+    """
+    return {".gz": "gzip", ".zst": "zstd"}.get(Path(name).suffix.lower(), "")
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The file's uncompressed bytes, to be read. Raises RecipeError where it cannot be opened."""
+    try:
+        path.stat()
+        if path.is_dir():
+            raise RecipeError(f"{path} is a directory; a file is needed")
+        match compression_of(path.name):
+            case "gzip":
+                return cast(IO[bytes], gzip.open(path, "rb"))
+            case "zstd":
+                return cast(IO[bytes], _zstd().open(path, "rb"))
+            case _:
+                return path.open("rb")
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Number (from 1) and content of every line that is not blank. A UTF-8 byte order mark is passed over."""
+    with open_bytes(path) as file:
+        for number, line in enumerate(file, 1):
+            text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if stripped := text.strip():
+                yield number, stripped
+
+
+def zstd_compress(data: bytes) -> bytes:
+    """One complete zstd frame."""
+    compressed: bytes = _zstd().compress(data)
+    return compressed
+
+
+def _zstd() -> Any:
+    """The zstd module: in the standard library from Python 3.14 on."""
+    return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")

@@ -1,0 +1,114 @@
+"""The journal: rows are appended at once and committed in groups; whoever needs durability waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import anyio
+from anyio.to_thread import run_sync
+
+from streamgen.errors import FatalError, JournalError
+from streamgen.journal.store import Cell, Rows, Store
+
+COMMIT_INTERVAL_S = 0.02  # group commit: a sync of the disk costs milliseconds, so many rows share one
+_ROOM = 20_000  # rows that may wait for a commit: about 20 MB at 1 kB a row
+
+Offload: TypeAlias = Callable[[Callable[[Rows], None], Rows], Awaitable[None]]
+
+
+async def in_thread(work: Callable[[Rows], None], rows: Rows) -> None:
+    """Run a commit on a worker thread, so that the loop goes on while the disk works."""
+    await run_sync(work, rows)
+
+
+async def inline(work: Callable[[Rows], None], rows: Rows) -> None:
+    """Run a commit here and now: for a temporary journal, where no disk is waited for."""
+    work(rows)
+
+
+class Journal:
+    """Appends rows to the run's store. What is appended in order is durable in that order.
+
+    Invariant: rows move from `_pending` to the store in one transaction; `_committed` counts those that are there.
+    """
+
+    def __init__(self, store: Store, *, interval_s: float = COMMIT_INTERVAL_S, offload: Offload = in_thread) -> None:
+        self.store = store
+        self.last_seq = store.last_seq  # of the last accepted record, committed or not
+        self.committed_seq = self.last_seq
+        self._interval_s, self._offload = interval_s, offload
+        self._pending: dict[str, list[tuple[Cell, ...]]] = {}
+        self._appended = self._committed = 0
+        self._something = anyio.Event()
+        self._commit_done = anyio.Event()
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        return f"<Journal {self.store!r} {self.last_seq} accepted, {self._appended - self._committed} rows pending>"
+
+    def append(self, table: str, *cells: Cell) -> None:
+        """One more row of a table."""
+        self._pending.setdefault(table, []).append(cells)
+        self._appended += 1
+        self._something.set()
+
+    def accept(self, ticket: int, record_id: str, body: bytes) -> int:
+        """One more accepted record; its place in the order of acceptance."""
+        self.last_seq += 1
+        self.append("records", self.last_seq, ticket, record_id, body)
+        return self.last_seq
+
+    async def room(self) -> None:
+        """Return when few enough rows wait: what holds back whoever is faster than the disk."""
+        while self._appended - self._committed > _ROOM:
+            await self._commit_done.wait()
+
+    async def flush(self) -> None:
+        """Return when everything appended so far is on disk."""
+        wanted = self._appended
+        while self._committed < wanted:
+            await self._commit_done.wait()
+
+    async def accepted_beyond(self, seq: int) -> bool:
+        """Wait until a record behind the `seq`-th is committed; False when none will come any more."""
+        while self.committed_seq <= seq:
+            if self._is_closed:
+                return False
+            await self._commit_done.wait()
+        return True
+
+    async def run(self) -> None:
+        """The writer: commits what was appended, at most once an interval, until `close`. Raises FatalError."""
+        while not self._is_closed or self._pending:
+            await self._something.wait()
+            if not self._is_closed:
+                await anyio.sleep(self._interval_s)
+            await self._commit()
+        self._announce()
+
+    def close(self) -> None:
+        """Nothing more will be appended: `run` commits the rest and returns."""
+        self._is_closed = True
+        self._something.set()
+
+    async def _commit(self) -> None:
+        rows, self._pending = self._pending, {}
+        count, seq = self._appended, self.last_seq
+        if not self._is_closed:
+            self._something = anyio.Event()
+        try:
+            if rows:
+                await self._offload(self.store.commit, rows)
+        except JournalError as error:
+            raise JournalFailed(str(error)) from error
+        self._committed, self.committed_seq = count, seq
+        self._announce()
+
+    def _announce(self) -> None:
+        self._commit_done.set()
+        self._commit_done = anyio.Event()
+
+
+class JournalFailed(JournalError, FatalError):
+    """The journal cannot be written any more; the run stops, and what was committed is safe."""

@@ -1,0 +1,225 @@
+"""The recipe: what a run makes, from what, with which models, within which budget. Files and Python build the same."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeAlias
+
+import msgspec
+
+from streamgen import registry
+from streamgen.control.build import ControllerSpec
+from streamgen.decode import decode, need_table
+from streamgen.engine.run import Bounds
+from streamgen.errors import RecipeError, UnknownName
+from streamgen.llm.budget import Budget
+from streamgen.llm.spec import ModelSpec
+from streamgen.recipe_file import override, read_raw
+from streamgen.record import Value
+from streamgen.settings import Settings
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+
+_STAGE_KEYS = ("name", "type", "inputs", "parallel", "ordered", "capacity", "capacity_bytes", "batch")
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A source, sink or metric: what makes it, and its settings. From Python, `type` may be the factory itself."""
+
+    type: str | Callable[..., Any]
+    settings: msgspec.Struct | None = None
+    name: str = ""
+
+    def build(self, group: str) -> Any:
+        """The object that the settings describe."""
+        factory = registry.find(group, self.type) if isinstance(self.type, str) else self.type
+        return factory() if self.settings is None else factory(self.settings)
+
+
+class StageSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage of a recipe. From Python, `type` may be a handler itself: `async def f(record, context)`.
+
+    `parallel` (records in its handler at once) follows the concurrency of the stage's model where it is not given.
+    """
+
+    name: str
+    type: str | Callable[..., Any]
+    settings: Settings | None = None
+    inputs: tuple[str, ...] = ()
+    parallel: Count | None = None
+    ordered: bool = False
+    capacity: Count = 256
+    capacity_bytes: Count | None = None
+    batch: Count = 64
+
+
+class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[run]`: how much is made and when it stops. `accept` None takes all of a finite source.
+
+    `tickets_in_flight` bounds the work that is out at once; `ordered` keeps the order of the tickets.
+    """
+
+    accept: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    budget: Budget = Budget()
+    ordered: bool = False
+    tickets_in_flight: Count | None = None
+    bounds: Bounds = Bounds()
+
+
+class FinishSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[finish]`: a function "module:function" that is called with the run's directory when all is accepted.
+
+    What it returns is printed below the summary: a text, or anything that rich can show.
+    """
+
+    function: str
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a run needs to know. Make one with `Recipe.load(path)`, `Recipe.parse(...)` or by hand."""
+
+    name: str = "run"
+    seed: int = 0
+    models: Mapping[str, ModelSpec] = {}
+    source: Part | None = None
+    stages: tuple[StageSpec, ...] = ()
+    sinks: tuple[Part, ...] = ()
+    metrics: tuple[Part, ...] = ()
+    run: RunSpec = RunSpec()
+    controller: ControllerSpec | None = None
+    finish: FinishSpec | None = None
+    directory: Path = Path()  # of the recipe's file: what its relative paths start from
+    raw: Mapping[str, Value] = {}  # as written, for the journal and the report
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> Self:
+        """The recipe in a TOML, YAML or JSON file, with `stages.answer.temperature=0.5` style overrides on top.
+
+        Raises RecipeError with the `$.path` of the first thing that is wrong.
+        """
+        path = Path(path)
+        return cls.parse(override(read_raw(path), overrides), path.absolute().parent)
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Value], directory: str | Path = ".") -> Self:
+        """The recipe in a mapping; relative paths in it start from `directory`. Raises RecipeError."""
+        top = decode(raw, _Raw)
+        directory = Path(directory)
+        recipe = cls(
+            name=top.name,
+            seed=top.seed,
+            models={name: decode(need_table(m, f"$.models.{name}"), ModelSpec, f"$.models.{name}")
+                    for name, m in top.models.items()},
+            source=_part("sources", top.source, "$.source", directory) if top.source is not None else None,
+            stages=tuple(_stage(stage, f"$.stages[{i}]", directory) for i, stage in enumerate(top.stages)),
+            sinks=tuple(_part("sinks", sink, f"$.sinks[{i}]") for i, sink in enumerate(top.sinks)),
+            metrics=tuple(_part("metrics", metric, f"$.metrics[{i}]") for i, metric in enumerate(top.metrics)),
+            run=decode(top.run, RunSpec, "$.run"),
+            controller=None if top.controller is None else decode(top.controller, ControllerSpec, "$.controller"),
+            finish=None if top.finish is None else decode(top.finish, FinishSpec, "$.finish"),
+            directory=directory,
+            raw=raw,
+        )  # fmt: skip
+        check(recipe)
+        return recipe
+
+
+class _Raw(msgspec.Struct, forbid_unknown_fields=True):
+    """The top level of a recipe's file; the parts are decoded one by one, for the sake of exact paths."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1)] = "run"
+    seed: int = 0
+    models: dict[str, Any] = {}
+    source: dict[str, Any] | None = None
+    stages: list[dict[str, Any]] = []
+    sinks: list[dict[str, Any]] = []
+    metrics: list[dict[str, Any]] = []
+    run: dict[str, Any] = {}
+    controller: dict[str, Any] | None = None
+    finish: dict[str, Any] | None = None
+
+
+def check(recipe: Recipe) -> None:
+    """Check what a single part cannot know: that names refer to something. Raises RecipeError."""
+    if not recipe.stages and recipe.source is None:
+        raise RecipeError("the recipe makes nothing: it needs [[stages]] or a [source]", "$")
+    if recipe.source is None and recipe.run.accept is None:
+        raise RecipeError("without a [source], say how many records to accept: accept = 100", "$.run.accept")
+    for index, stage in enumerate(recipe.stages):
+        model = getattr(stage.settings, "model", None)
+        if isinstance(model, str) and model not in recipe.models:
+            raise UnknownName("model", model, recipe.models, f"$.stages[{index}].model")
+
+
+def _stage(raw: Mapping[str, Any], path: str, directory: Path) -> StageSpec:
+    for key in ("name", "type"):
+        if not isinstance(raw.get(key), str) or not raw[key]:
+            raise RecipeError(f"a stage needs a {key}, as in {key} = \"answer\"" if key == "name" else
+                              f"a stage needs a type; known: {', '.join(registry.names('stages'))}", f"{path}.{key}")
+    own = {key: value for key, value in raw.items() if key not in _STAGE_KEYS}
+    factory = registry.find("stages", raw["type"], f"{path}.type")
+    settings = _settings(factory, own, path, directory)
+    common = {key: raw[key] for key in _STAGE_KEYS if key in raw}
+    bounds = decode({k: v for k, v in common.items() if k not in ("name", "type")}, _StageBounds, path)
+    return StageSpec(name=raw["name"], type=raw["type"], settings=settings, **msgspec.structs.asdict(bounds))
+
+
+class _StageBounds(msgspec.Struct, forbid_unknown_fields=True):
+    inputs: tuple[str, ...] = ()
+    parallel: Count | None = None
+    ordered: bool = False
+    capacity: Count = 256
+    capacity_bytes: Count | None = None
+    batch: Count = 64
+
+
+def _part(group: str, raw: Mapping[str, Any], path: str, directory: Path | None = None) -> Part:
+    if not isinstance(raw.get("type"), str):
+        raise RecipeError(f"a type is needed; known: {', '.join(registry.names(group))}", f"{path}.type")
+    factory = registry.find(group, raw["type"], f"{path}.type")
+    own = {key: value for key, value in raw.items() if key not in ("type", "name")}
+    settings = _settings(factory, own, path, directory)
+    return Part(type=raw["type"], settings=settings, name=raw.get("name", raw["type"]))
+
+
+def _settings(factory: Callable[..., Any], raw: Mapping[str, Any], path: str, directory: Path | None) -> Any:
+    """The settings struct of a factory, decoded and checked, its file paths made absolute."""
+    struct = registry.settings_type(factory)
+    if struct is None:
+        if raw:
+            raise UnknownName("setting", next(iter(raw)), (), path)
+        return None
+    settings = decode(raw, struct, path)
+    if directory is not None:
+        settings = _with_absolute_files(settings, directory, path)
+    try:
+        if isinstance(settings, Settings):
+            settings.check()
+    except ValueError as error:
+        raise RecipeError(str(error), path) from None
+    return settings
+
+
+def _with_absolute_files(settings: msgspec.Struct, directory: Path, path: str) -> msgspec.Struct:
+    changed = {}
+    for name in _file_fields(type(settings)):
+        if (value := getattr(settings, name)) is not None:
+            changed[name] = str(file := directory / value)
+            if not file.exists():
+                raise RecipeError(f"there is no file {file}", f"{path}.{name}")
+    return msgspec.structs.replace(settings, **changed)
+
+
+def _file_fields(struct: type[msgspec.Struct]) -> Sequence[str]:
+    hints = typing.get_type_hints(struct, include_extras=True)
+    return [name for name, hint in hints.items() if _is_file(hint)]
+
+
+def _is_file(hint: Any) -> bool:
+    for candidate in (hint, *typing.get_args(hint)):
+        for extra in getattr(candidate, "__metadata__", ()):
+            if isinstance(extra, msgspec.Meta) and (extra.extra or {}).get("is_file"):
+                return True
+    return False
