@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from streamgen.errors import MissingColumn
-from streamgen.record import Record
+from streamgen.record import Record, Value
 
 # Chinese, Japanese and Thai are written without spaces: there, each character counts as a word.
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -18,9 +18,15 @@ def text_of(record: Record, column: str, stage: str) -> str:
 
     Raises MissingColumn, which names the stage and the columns that there are, where the record has no such column.
     """
+    value_of(record, column, stage)
+    return record.text(column)
+
+
+def value_of(record: Record, column: str, stage: str) -> Value:
+    """The column's value. Raises MissingColumn as `text_of` does."""
     if column not in record.columns:
         raise MissingColumn(stage, column, record.columns)
-    return record.text(column)
+    return record.columns[column]
 
 
 def words(text: str) -> list[str]:

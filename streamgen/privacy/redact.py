@@ -9,10 +9,10 @@ from msgspec import Meta
 
 from streamgen.context import StageContext
 from streamgen.engine.stage import Drop, Result
-from streamgen.errors import MissingColumn
 from streamgen.privacy.detect import KINDS, Kind, detect
 from streamgen.record import Record, Value
 from streamgen.settings import Settings
+from streamgen.text import value_of
 
 
 class RedactSettings(Settings, frozen=True):
@@ -36,7 +36,7 @@ def redact(record: Record, context: StageContext[RedactSettings]) -> Result:
     settings = context.settings
     found: Counter[Kind] = Counter()
     masked = {
-        column: _masked(_column(record, column, context.stage), settings.types, found)
+        column: _masked(value_of(record, column, context.stage), settings.types, found)
         for column in settings.columns or record.columns
     }
     if not found:
@@ -59,12 +59,6 @@ def mask(text: str, kinds: tuple[Kind, ...] = KINDS) -> tuple[str, Counter[Kind]
         pieces += [text[end : span.start], f"[{span.kind.upper()}]"]
         end = span.end
     return "".join([*pieces, text[end:]]), Counter(span.kind for span in spans)
-
-
-def _column(record: Record, column: str, stage: str) -> Value:
-    if column not in record.columns:
-        raise MissingColumn(stage, column, record.columns)
-    return record.columns[column]
 
 
 def _masked(value: Value, kinds: tuple[Kind, ...], found: Counter[Kind]) -> Value:
