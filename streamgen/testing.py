@@ -192,7 +192,8 @@ class ScriptedServer:
                 counters.connections += 1
                 return super().__call__()
 
-        self._runner = web.ServerRunner(Server(self._handle, access_log=None), shutdown_timeout=0.0)
+        # 0 would wait for ever; calls that hang are cut here.
+        self._runner = web.ServerRunner(Server(self._handle, access_log=None), shutdown_timeout=1e-3)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=4096).start()
         self._port = self._runner.addresses[0][1]
@@ -227,7 +228,7 @@ class ScriptedServer:
         from aiohttp import web
 
         self.headers = asked.headers
-        request = _decode(await asked.read()).request()
+        request = _decode(await asked.content.read()).request()
         prompt = prompt_of(request)
         fault = self._fault(request, self._asked[prompt]) if self._fault else None
         self._asked[prompt] += 1

@@ -89,7 +89,7 @@ class OpenAIModel:
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
         # Some servers quote the key that they refuse.
-        candidates = (api_key, self._base.password, *(headers or {}).values())
+        candidates = (api_key, *(headers or {}).values())
         self._secrets = [secret for secret in candidates if secret and len(secret) >= _SECRET]
         self._session: aiohttp.ClientSession | None = None
 
@@ -214,6 +214,8 @@ def _checked(base_url: str) -> URL:
         url = URL()
     if url.scheme not in ("http", "https") or not url.host:
         raise RecipeError(f"{_shown(url)!r} is no address: give `base_url` as http(s)://host[:port]/v1", "base_url")
+    if url.user or url.password:
+        raise RecipeError(f"{_shown(url)!r} is given with a user or password: use `api_key` or `headers`", "base_url")
     return url
 
 
