@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 
-from streamgen.quality.ngrams import Hashes, ngrams
+from streamgen.quality.ngrams import Hashes, hashed, ngrams
 from streamgen.record import Record, Value
 from streamgen.settings import Settings
 from streamgen.text import words
@@ -39,9 +39,9 @@ class DistinctN:
 
     def update(self, records: Sequence[Record]) -> None:
         """Take in these records; one without the column, or with fewer than n words, has no n-grams."""
-        documents = [words(record.text(self._column)) for record in records]
+        documents = hashed([words(record.text(self._column)) for record in records])
         for n, sketch in self._sketches.items():
-            sketch.update(ngrams([document for document in documents if len(document) >= n], n).hashes)
+            sketch.update(ngrams(documents, n).hashes)
 
     def merge(self, other: DistinctN) -> None:
         """Take in another measurement."""
@@ -60,6 +60,8 @@ class KMinimumValues:
     def __init__(self, k: int) -> None:
         self._k = k
         self._smallest: Hashes = np.empty(0, np.uint64)  # sorted, without repeats
+        self._waiting: list[Hashes] = []  # taken in by the next `_settled`: sorting for each batch would cost 3x
+        self._waits = 0
         self.total = 0
 
     def update(self, hashes: Hashes) -> None:
@@ -70,13 +72,14 @@ class KMinimumValues:
     def merge(self, other: KMinimumValues) -> None:
         """Take in all that another one has seen."""
         self.total += other.total
-        self._take(other._smallest)
+        self._take(other._settled())
 
     def distinct(self) -> float:
         """The number of distinct hashes: exact below k, else estimated."""
-        if len(self._smallest) < self._k:
-            return len(self._smallest)
-        return (self._k - 1) / ((int(self._smallest[-1]) + 1) / 2**64)
+        smallest = self._settled()
+        if len(smallest) < self._k:
+            return len(smallest)
+        return (self._k - 1) / ((int(smallest[-1]) + 1) / 2**64)
 
     def share(self) -> float | None:
         """Distinct hashes by all hashes; None where there are none."""
@@ -85,5 +88,12 @@ class KMinimumValues:
     def _take(self, hashes: Hashes) -> None:
         if len(self._smallest) == self._k:
             hashes = hashes[hashes < self._smallest[-1]]
-        if len(hashes):
-            self._smallest = np.unique(np.concatenate([self._smallest, hashes]))[: self._k]
+        self._waiting.append(hashes)
+        self._waits += len(hashes)
+        if self._waits >= 4 * self._k:
+            self._settled()
+
+    def _settled(self) -> Hashes:
+        self._smallest = np.unique(np.concatenate([self._smallest, *self._waiting]))[: self._k]
+        self._waiting, self._waits = [], 0
+        return self._smallest

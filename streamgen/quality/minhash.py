@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streamgen.quality.ngrams import Hashes, NGrams, ngrams
+from streamgen.quality.ngrams import Hashes, NGrams, hashed, ngrams
 from streamgen.text import words
 
 BANDS, ROWS = 20, 6
@@ -51,7 +51,7 @@ class MinHashIndex:
         """A sketch of each text; changes nothing."""
         if not texts:
             return []
-        found = ngrams([self._padded(text) for text in texts], self.shingle)
+        found = ngrams(hashed([self._padded(text) for text in texts]), self.shingle)
         keys = (self._minima(found).reshape(len(texts), BANDS, ROWS) * self._mix).sum(axis=2, dtype=np.uint64)
         parts = np.split(found.hashes, found.starts[1:])
         return [Sketch(np.unique(part), row) for part, row in zip(parts, keys.tolist(), strict=True)]

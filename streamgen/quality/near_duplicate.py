@@ -15,6 +15,9 @@ from streamgen.settings import Settings
 from streamgen.text import text_of
 
 
+_BATCH = 64  # texts that are hashed together
+
+
 class NearDuplicateSettings(Settings, frozen=True):
     """`threshold` is the Jaccard similarity, of runs of `shingle` words, from which on two texts are the same.
 
@@ -51,8 +54,10 @@ class NearDuplicate:
     def restore(self, records: Sequence[Record]) -> None:
         """Remember records that were accepted before; one whose column a later stage removed cannot be."""
         column = self._settings.column
-        for sketch in self._index.sketch([record.text(column) for record in records if column in record.columns]):
-            self._index.add(sketch)
+        texts = [record.text(column) for record in records if column in record.columns]
+        for start in range(0, len(texts), _BATCH):
+            for sketch in self._index.sketch(texts[start : start + _BATCH]):
+                self._index.add(sketch)
 
     def __repr__(self) -> str:
         return f"<NearDuplicate of {len(self._index)} records>"

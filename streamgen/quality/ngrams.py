@@ -16,6 +16,13 @@ Hashes = NDArray[np.uint64]
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses nothing
 
 
+class Documents(NamedTuple):
+    """The words of several texts as hashes, one text behind the other, and how many words each has."""
+
+    words: Hashes
+    lengths: NDArray[np.int64]
+
+
 class NGrams(NamedTuple):
     """The n-grams of several texts, one text behind the other; those of text i begin at `starts[i]`."""
 
@@ -23,29 +30,28 @@ class NGrams(NamedTuple):
     starts: NDArray[np.int64]
 
 
-def ngrams(documents: Sequence[Sequence[str]], n: int) -> NGrams:
-    """The n-grams of each document in order, repeats included. Each document must have at least n words.
+def hashed(documents: Sequence[Sequence[str]]) -> Documents:
+    """The words of each document as hashes."""
+    lengths = np.fromiter(map(len, documents), np.int64, len(documents))
+    words = np.fromiter(map(word_hash, chain.from_iterable(documents)), np.uint64, int(lengths.sum()))
+    return Documents(words, lengths)
+
+
+def ngrams(documents: Documents, n: int) -> NGrams:
+    """The n-grams of each document in order, repeats included; none for a document of fewer than n words.
 
     The same n-gram has the same hash in every process: a polynomial of its words' blake2b digests.
     """
-    lengths = np.fromiter(map(len, documents), np.int64, len(documents))
-    if len(lengths) and lengths.min() < n:
-        raise ValueError(f"a document has {lengths.min()} words; an {n}-gram needs {n}")
-    total = int(lengths.sum())
-    of_words = np.fromiter(map(word_hash, chain.from_iterable(documents)), np.uint64, total)
-    starts = np.cumsum(lengths - (n - 1)) - (lengths - (n - 1))
-    if n == 1 or total == 0:
-        return NGrams(of_words, starts)
-    windows = total - n + 1
-    hashes = of_words[:windows].copy()
+    words, lengths = documents
+    counts = np.maximum(lengths - (n - 1), 0)
+    starts = np.cumsum(counts) - counts
+    windows = max(0, len(words) - (n - 1))
+    hashes = words[:windows].copy()
     for shift in range(1, n):
         hashes *= _FACTOR
-        hashes += of_words[shift : shift + windows]
-    within = np.ones(total, np.bool_)  # false where a window would run into the next document
-    ends = np.cumsum(lengths)
-    for back in range(1, n):
-        within[ends - back] = False
-    return NGrams(hashes[within[:windows]], starts)
+        hashes += words[shift : shift + windows]
+    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(words))  # words from here to the document's end
+    return NGrams(hashes[left[:windows] >= n], starts)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -38,7 +38,7 @@ def test_the_sketch_keeps_no_more_than_k_hashes() -> None:
     sketch = KMinimumValues(16)
     sketch.update(np.arange(1000, dtype=np.uint64))
     sketch.update(np.arange(1000, dtype=np.uint64))
-    assert sketch._smallest.tolist() == list(range(16))
+    assert sketch._settled().tolist() == list(range(16))
     assert sketch.total == 2000
 
 

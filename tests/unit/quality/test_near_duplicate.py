@@ -10,7 +10,7 @@ from streamgen.engine.stage import Drop
 from streamgen.errors import MissingColumn
 from streamgen.quality.minhash import MinHashIndex, jaccard
 from streamgen.quality.near_duplicate import NearDuplicate, NearDuplicateSettings
-from streamgen.quality.ngrams import ngrams
+from streamgen.quality.ngrams import hashed, ngrams
 from streamgen.record import Record
 
 SETTINGS = NearDuplicateSettings(column="text")
@@ -92,16 +92,16 @@ def test_a_missing_column_raises_before_anything_is_remembered() -> None:
 
 
 def test_ngrams_stay_within_their_document() -> None:
-    together = ngrams([["a", "b", "c"], ["d", "e"], ["a", "b"]], 2)
+    together = ngrams(hashed([["a", "b", "c"], ["d", "e"], ["a", "b"]]), 2)
     assert together.starts.tolist() == [0, 2, 3]
-    apart = [ngrams([document], 2).hashes.tolist() for document in (["a", "b", "c"], ["d", "e"], ["a", "b"])]
+    apart = [ngrams(hashed([document]), 2).hashes.tolist() for document in (["a", "b", "c"], ["d", "e"], ["a", "b"])]
     assert together.hashes.tolist() == [*apart[0], *apart[1], *apart[2]]
     assert apart[0][0] == apart[2][0]
     assert len({*apart[0], *apart[1]}) == 3
 
 
 def test_the_order_of_words_makes_another_ngram() -> None:
-    hashes = ngrams([["a", "b"], ["b", "a"]], 2).hashes
+    hashes = ngrams(hashed([["a", "b"], ["b", "a"]]), 2).hashes
     assert hashes[0] != hashes[1]
 
 
