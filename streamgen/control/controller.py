@@ -37,10 +37,10 @@ class ControllerSummary(msgspec.Struct, frozen=True):
 
 
 class _Batch:
-    """A trial that has no reward yet: the tickets that it waits for, and the records that it got."""
+    """A trial that has no reward yet: how many tickets it waits for, and the records that it got."""
 
-    def __init__(self, trial: Trial) -> None:
-        self.missing = set(range(trial.first_ticket, trial.first_ticket + trial.tickets))
+    def __init__(self, tickets: int) -> None:
+        self.missing = tickets
         self.records: list[Record] = []
 
 
@@ -105,7 +105,7 @@ class Controller:
         trial = self._known_trial(ticket)
         self._pool.add(trial.id, records)
         if batch := self._open.get(trial.id):
-            batch.missing.discard(ticket)
+            batch.missing -= 1
             batch.records.extend(records)
             if not batch.missing:
                 self._finish(trial)
@@ -190,7 +190,7 @@ class Controller:
 
     def _add(self, trial: Trial) -> None:
         self._trials.append(trial)
-        self._open[trial.id] = _Batch(trial)
+        self._open[trial.id] = _Batch(trial.tickets)
 
     def _known_trial(self, ticket: int) -> Trial:
         if not 0 <= ticket < self._end:
