@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from streamgen.context import Context
 from streamgen.engine.stage import Drop, Result
-from streamgen.errors import ModelError
+from streamgen.errors import ModelError, RecipeError
 from streamgen.llm.model import Message, Sampling
 from streamgen.llm.prompt import compile_prompt
 from streamgen.llm.structured import check_schema, fits, parse_json
@@ -54,10 +54,14 @@ class ChatSettings(SamplingSettings, frozen=True, kw_only=True):
     truncated: Literal["keep", "drop"] = "keep"
 
     def check(self) -> None:
-        """Raise RecipeError for a template or a schema that cannot be right."""
-        self.reads()
+        """Raise ValueError for a template or a schema that cannot be right."""
+        check_prompt("prompt", self.prompt)
+        check_prompt("system", self.system or "")
         if self.schema is not None:
-            check_schema(self.schema)
+            try:
+                check_schema(self.schema)
+            except RecipeError as error:
+                raise ValueError(f"schema: {error}") from None
 
     def reads(self) -> frozenset[str]:
         """The columns of both templates."""
@@ -94,6 +98,14 @@ def sampling(context: Context[SamplingSettings]) -> dict[str, Value]:
     if settings.seed == "ticket":
         parameters["seed"] = context.rng.getrandbits(31)
     return {name: value for name, value in parameters.items() if value is not None}
+
+
+def check_prompt(field: str, text: str) -> None:
+    """Raise ValueError, with the field's name first, for a template that cannot be compiled."""
+    try:
+        compile_prompt(text)
+    except RecipeError as error:
+        raise ValueError(f"{field}: {error}") from None
 
 
 def _structured(text: str, schema: Mapping[str, Value]) -> Value:

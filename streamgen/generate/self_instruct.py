@@ -26,6 +26,7 @@ from streamgen.llm.model import Response
 from streamgen.quality.length import outside
 from streamgen.quality.rouge import RougePool
 from streamgen.record import Record
+from streamgen.settings import FilePath
 from streamgen.text import words
 
 # What a language model cannot see or do, from the paper's list.
@@ -54,7 +55,7 @@ class SelfInstructSettings(SamplingSettings, frozen=True, kw_only=True):
     `from_seeds` and `from_pool` instructions stand in the context, and `instances` seeds when the output is made.
     """
 
-    seeds: str
+    seeds: FilePath
     method: Literal["chat", "completion"] = "chat"
     from_seeds: Annotated[int, Meta(ge=1, le=50)] = 6
     from_pool: Annotated[int, Meta(ge=0, le=50)] = 2
@@ -66,10 +67,13 @@ class SelfInstructSettings(SamplingSettings, frozen=True, kw_only=True):
     banned_starts: tuple[str, ...] = ("write a program",)
 
     def check(self) -> None:
-        """Raise RecipeError for seeds that cannot be read, ValueError for bounds that nothing passes."""
+        """Raise ValueError for seeds that cannot be read and for bounds that nothing passes."""
         if self.min_words > self.max_words:
             raise ValueError(f"min_words: {self.min_words} is above max_words = {self.max_words}")
-        read_tasks(self.seeds)
+        try:
+            read_tasks(self.seeds)
+        except RecipeError as error:
+            raise ValueError(f"seeds: {error}") from None
 
     def writes(self) -> frozenset[str]:
         """The columns of a task."""

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from streamgen.context import Context
 from streamgen.engine.stage import Result
+from streamgen.generate.chat import check_prompt
 from streamgen.llm.prompt import compile_prompt
 from streamgen.record import Columns, Record, Value
 from streamgen.settings import Settings
@@ -78,12 +79,12 @@ class TemplateSettings(Settings, frozen=True, kw_only=True):
     cover: Literal["random", "product"] = "random"
 
     def check(self) -> None:
-        """Raise ValueError for a variable or RecipeError for a template that cannot be right."""
+        """Raise ValueError for a variable or a template that cannot be right."""
         for name, variable in self.variables.items():
             variable.check(name)
             if self.cover == "product" and variable.weights is not None:
                 raise ValueError(f"variables.{name}.weights: cover = 'product' gives each combination once")
-        compile_prompt(self.text or "")
+        check_prompt("text", self.text or "")
 
     def reads(self) -> frozenset[str]:
         """The columns of variables, and those of the template that are no variables."""

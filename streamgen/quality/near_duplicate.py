@@ -14,7 +14,6 @@ from streamgen.record import Record
 from streamgen.settings import Settings
 from streamgen.text import text_of
 
-
 _BATCH = 64  # texts that are hashed together
 
 

@@ -5,7 +5,7 @@ import pytest
 from asking import asking
 
 from streamgen.engine.stage import Drop
-from streamgen.errors import ModelError, RecipeError, StreamgenError
+from streamgen.errors import ModelError, StreamgenError
 from streamgen.generate.chat import ChatSettings, chat
 from streamgen.llm.model import ChatRequest, Message, Response
 from streamgen.record import Record
@@ -75,9 +75,9 @@ def test_columns_are_read_off_the_templates() -> None:
     assert (settings.reads(), settings.writes()) == ({"a", "b", "c"}, {"d"})
 
 
-@pytest.mark.parametrize("field", [{"prompt": "{{ a "}, {"schema": {"type": "wrong"}}])
+@pytest.mark.parametrize("field", [{"prompt": "{{ a "}, {"system": "{% if %}"}, {"schema": {"type": "wrong"}}])
 def test_a_template_or_schema_that_cannot_be_right_is_refused(field: dict[str, object]) -> None:
-    with pytest.raises(RecipeError):
+    with pytest.raises(ValueError, match=f"^{next(iter(field))}: "):
         ChatSettings(**{"model": "m", "prompt": "p", **field}).check()
 
 

@@ -146,5 +146,5 @@ def test_seeds_that_cannot_be_used_are_named_by_line(tmp_path: Path, line: str, 
 
 
 def test_a_missing_seed_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"seeds.jsonl cannot be read: No such file"):
+    with pytest.raises(ValueError, match=r"^seeds: .*seeds.jsonl cannot be read: No such file"):
         SelfInstructSettings(model="m", seeds=str(tmp_path / "seeds.jsonl")).check()

@@ -8,7 +8,7 @@ import pytest
 
 from streamgen.context import Context
 from streamgen.engine.stage import Result
-from streamgen.errors import MissingColumn, RecipeError
+from streamgen.errors import MissingColumn
 from streamgen.generate.template import TemplateSettings, template
 from streamgen.record import Columns, Record
 
@@ -102,5 +102,5 @@ def test_weights_and_product_exclude_each_other() -> None:
 
 
 def test_a_broken_template_is_refused() -> None:
-    with pytest.raises(RecipeError):
+    with pytest.raises(ValueError, match="text: the prompt is no valid template"):
         settings_of(text="{% if %}")
