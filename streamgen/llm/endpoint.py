@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import math
 from collections import Counter, deque
@@ -78,12 +79,11 @@ class EndpointStatistics(msgspec.Struct, frozen=True):
 class _Waiter:
     """A call in line. It owns a slot from `granted` on, whether or not it has woken up yet."""
 
-    __slots__ = ("event", "granted", "is_gone", "scope", "tokens")
+    __slots__ = ("event", "granted", "is_gone", "tokens")
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
-        self.event = anyio.Event()
-        self.scope = anyio.CancelScope()
+        self.event = asyncio.Event()
         self.granted = self.is_gone = False
 
 
@@ -116,7 +116,8 @@ class Endpoint:
         self._estimate = TokenEstimate()
         self._line: list[tuple[int, int, _Waiter]] = []
         self._numbers = count()
-        self._timed: _Waiter | None = None  # the one call that waits for a time rather than for others
+        self._timer: asyncio.TimerHandle | None = None  # for the next in line, where it waits for a time
+        self._timer_at = math.inf
         self._waiting = 0
         self._fatal: str | None = None
         self._requests = self._responses = 0
@@ -138,9 +139,10 @@ class Endpoint:
                 response = await self._attempt(request, priority)
                 return _with_usage(response, response.usage + wasted) if wasted.calls else response
             except CallError as error:
-                wasted = error.usage = wasted + error.usage
+                wasted += error.usage
                 wait_s = tries.wait_s(error, self._clock())
                 if wait_s is None:
+                    error.usage = wasted
                     self._give_up(error)
                 self._retries[error.kind] += 1
             await anyio.sleep(wait_s)
@@ -242,24 +244,16 @@ class Endpoint:
         waiter = _Waiter(tokens)
         heapq.heappush(self._line, (-priority, next(self._numbers), waiter))
         self._waiting += 1
+        self._dispatch()
         try:
-            await self._wait(waiter)
+            await waiter.event.wait()
+            if self._fatal:
+                raise EndpointError(self._fatal)
         except BaseException:
             self._leave(waiter)
             raise
         finally:
             self._waiting -= 1
-
-    async def _wait(self, waiter: _Waiter) -> None:
-        self._dispatch()
-        while not waiter.granted:
-            with waiter.scope:
-                await waiter.event.wait()
-            if self._fatal:
-                raise EndpointError(self._fatal)
-            if not waiter.granted:  # the time came that it waited for
-                waiter.scope = anyio.CancelScope()
-                self._dispatch()
 
     def _leave(self, waiter: _Waiter) -> None:
         if waiter.granted:
@@ -268,25 +262,31 @@ class Endpoint:
         self._dispatch()
 
     def _dispatch(self) -> None:
-        """Give slots to those whose turn it is, and tell the next in line when to look again."""
-        now = self._clock()
+        """Give slots to those whose turn it is, and come back when the next one may start."""
+        now, ready_at = self._clock(), math.inf
         while self._line:
             waiter = self._line[0][2]
             if not waiter.is_gone:
                 ready_at = self._limiter.ready_at(waiter.tokens)
                 if ready_at > now:
-                    self._look_again(waiter, ready_at)
-                    return
+                    break
                 self._limiter.start(waiter.tokens, now)
                 waiter.granted = True
                 waiter.event.set()
             heapq.heappop(self._line)
+        self._come_back(ready_at if self._line else math.inf, now)
 
-    def _look_again(self, waiter: _Waiter, at: float) -> None:
-        if self._timed and self._timed is not waiter:
-            self._timed.scope.deadline = math.inf
-        self._timed = waiter
-        waiter.scope.deadline = at
+    def _come_back(self, at: float, now: float) -> None:
+        if at == self._timer_at:
+            return
+        if self._timer:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = None if at == math.inf else asyncio.get_running_loop().call_later(at - now, self._time_has_come)
+
+    def _time_has_come(self) -> None:
+        self._timer, self._timer_at = None, math.inf
+        self._dispatch()
 
 
 def open_endpoint(name: str, spec: ModelSpec) -> Endpoint:
