@@ -11,11 +11,32 @@ from streamgen.control.agent import Reward
 from streamgen.record import Value
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """Settings that were tried, and one reward for them."""
+class Evidence(msgspec.Struct):
+    """What the rewards of some settings add up to: it does not grow, however often they are told."""
 
     settings: Mapping[str, Value]
-    reward: Reward
+    worked: int = 0
+    failed: int = 0
+    mean: float = 0.0
+    squares: float = 0.0  # of the deviations from the mean (Welford 1962)
+    known: float = 0.0  # variances that came with the rewards, summed
+    unknown: float = 0.0  # 1 / records of each reward that came without one, summed
+    records: int = 0
+
+    def add(self, reward: Reward) -> None:
+        """Take in one more reward."""
+        if reward.value is None:
+            self.failed += 1
+            return
+        self.worked += 1
+        deviation = reward.value - self.mean
+        self.mean += deviation / self.worked
+        self.squares += deviation * (reward.value - self.mean)
+        self.records += max(reward.n, 1)
+        if reward.se is None:
+            self.unknown += 1 / max(reward.n, 1)
+        else:
+            self.known += reward.se**2
 
 
 class PosteriorMean(msgspec.Struct, frozen=True):
@@ -25,53 +46,34 @@ class PosteriorMean(msgspec.Struct, frozen=True):
     value: float
 
 
-def posterior_means(outcomes: Iterable[Outcome]) -> list[PosteriorMean]:
-    """Each tried setting's mean reward, drawn towards the mean of all by its uncertainty, in order of appearance.
+def posterior_means(evidence: Iterable[Evidence]) -> list[PosteriorMean]:
+    """Each tried setting's mean reward, drawn towards the mean of all by its uncertainty, in the order given.
 
     mean + (own - mean) * s2 / (s2 + v), with s2 the variance between settings and v the variance of the setting's own
     mean (James-Stein; Efron and Morris 1975): one lucky draw from few records loses to a good level seen again.
     A reward without a standard error gets one from the spread of repeated settings; a prior, worth one repetition,
     says that half of s2 is noise. Settings that failed at least as often as they worked are left out.
     """
-    groups = [group for group in _by_settings(outcomes) if 2 * len(_rewards(group)) > len(group)]
-    if not groups:
+    usable = [each for each in evidence if each.worked > each.failed]
+    if not usable:
         return []
-    own = [fmean(_values(group)) for group in groups]
-    overall, spread = fmean(own), pvariance(own)
-    noise = _noise(groups, spread)
+    overall, spread = fmean(each.mean for each in usable), pvariance(each.mean for each in usable)
+    noise = _noise_per_record(usable, spread)
     return [
-        PosteriorMean(group[0].settings, overall + (mean - overall) * _trust(spread, _variance(group, noise)))
-        for group, mean in zip(groups, own, strict=True)
+        PosteriorMean(each.settings, overall + (each.mean - overall) * _trust(spread, _variance(each, noise)))
+        for each in usable
     ]
 
 
-def _by_settings(outcomes: Iterable[Outcome]) -> Iterable[list[Outcome]]:
-    groups: dict[bytes, list[Outcome]] = {}
-    for outcome in outcomes:
-        groups.setdefault(msgspec.json.encode(outcome.settings, order="deterministic"), []).append(outcome)
-    return groups.values()
-
-
-def _rewards(group: list[Outcome]) -> list[Reward]:
-    return [outcome.reward for outcome in group if outcome.reward.value is not None]
-
-
-def _values(group: list[Outcome]) -> list[float]:
-    return [reward.value for reward in _rewards(group) if reward.value is not None]
-
-
-def _noise(groups: list[list[Outcome]], spread: float) -> float:
+def _noise_per_record(usable: list[Evidence], spread: float) -> float:
     """The variance of a reward without a standard error, times its number of records."""
-    repeated = sum(pvariance(_values(group)) * len(_values(group)) for group in groups)
-    repetitions = sum(len(_values(group)) - 1 for group in groups)
-    records = fmean(max(reward.n, 1) for group in groups for reward in _rewards(group))
-    return (spread / 2 + repeated) / (1 + repetitions) * records
+    rewards = sum(each.worked for each in usable)
+    repeated, repetitions = sum(each.squares for each in usable), rewards - len(usable)
+    return (spread / 2 + repeated) / (1 + repetitions) * sum(each.records for each in usable) / rewards
 
 
-def _variance(group: list[Outcome], noise: float) -> float:
-    rewards = _rewards(group)
-    each = (noise / max(reward.n, 1) if reward.se is None else reward.se**2 for reward in rewards)
-    return sum(each) / len(rewards) ** 2
+def _variance(evidence: Evidence, noise: float) -> float:
+    return (evidence.known + noise * evidence.unknown) / evidence.worked**2
 
 
 def _trust(spread: float, variance: float) -> float:

@@ -9,7 +9,7 @@ import msgspec
 
 from streamgen.control.agent import Observation, Proposal, Reward, Trial
 from streamgen.control.halton import Halton
-from streamgen.control.posterior import Outcome, posterior_means
+from streamgen.control.posterior import Evidence, posterior_means
 from streamgen.control.space import Space
 from streamgen.record import Value
 
@@ -24,7 +24,7 @@ class RandomSearch:
         self._space = space
         self._seed = seed
         self._halton = Halton(len(space), seed)
-        self._told: list[Outcome] = []
+        self._tried: dict[bytes, Evidence] = {}  # by the settings as JSON, in order of their first reward
 
     def ask(self, observation: Observation) -> Proposal:
         """The step's point of the sequence, or a random draw where the stages do not allow that point."""
@@ -35,17 +35,22 @@ class RandomSearch:
 
     def tell(self, trial: Trial, reward: Reward) -> None:
         """Keep the reward for `recommend`."""
-        self._told.append(Outcome(trial.settings, reward))
+        self._tried.setdefault(_key(trial.settings), Evidence(trial.settings)).add(reward)
 
     def recommend(self) -> Mapping[str, Value] | None:
         """The tried settings with the highest posterior mean; see `posterior_means`."""
-        means = posterior_means(self._told)
+        means = posterior_means(self._tried.values())
         return max(means, key=lambda mean: mean.value).settings if means else None
 
     def state_dict(self) -> dict[str, Value]:
-        """The rewards told so far."""
-        return {"told": msgspec.to_builtins(self._told)}
+        """What the rewards told so far add up to."""
+        return {"tried": msgspec.to_builtins(list(self._tried.values()))}
 
     def load_state_dict(self, state: Mapping[str, Value]) -> None:
         """Take over the rewards of a `state_dict`."""
-        self._told = msgspec.convert(state["told"], list[Outcome])
+        tried = msgspec.convert(state.get("tried"), list[Evidence])
+        self._tried = {_key(evidence.settings): evidence for evidence in tried}
+
+
+def _key(settings: Mapping[str, Value]) -> bytes:
+    return msgspec.json.encode(settings, order="deterministic")

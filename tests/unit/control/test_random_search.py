@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import pytest
 
 from streamgen.control.agent import Observation, Reward, Trial
 from streamgen.control.halton import Halton
-from streamgen.control.posterior import Outcome, posterior_means
+from streamgen.control.posterior import Evidence, PosteriorMean, posterior_means
 from streamgen.control.random_search import RandomSearch
 from streamgen.control.space import Categorical, Float, Int, Space
 
@@ -26,12 +27,15 @@ def worth(value: float, n: int = 32, se: float | None = None) -> Reward:
     return Reward(value=value, n=n, se=se)
 
 
-def outcome(name: str, reward: Reward) -> Outcome:
-    return Outcome({"b.m": name}, reward)
+def believed(*told: tuple[str, Reward]) -> list[PosteriorMean]:
+    evidence: dict[str, Evidence] = {}
+    for name, reward in told:
+        evidence.setdefault(name, Evidence({"b.m": name})).add(reward)
+    return posterior_means(evidence.values())
 
 
-def recommended(*outcomes: Outcome) -> Any:
-    return max(posterior_means(outcomes), key=lambda mean: mean.value).settings["b.m"]
+def recommended(*told: tuple[str, Reward]) -> Any:
+    return max(believed(*told), key=lambda mean: mean.value).settings["b.m"]
 
 
 FAILED = Reward(failed=True, error="boom")
@@ -72,42 +76,51 @@ def test_nothing_is_recommended_before_a_reward() -> None:
 
 
 def test_the_best_of_equally_certain_settings_is_recommended() -> None:
-    assert recommended(outcome("x", worth(0.4)), outcome("y", worth(0.6)), outcome("z", worth(0.5))) == "y"
+    assert recommended(("x", worth(0.4)), ("y", worth(0.6)), ("z", worth(0.5))) == "y"
 
 
 def test_a_lucky_draw_from_few_records_loses_to_a_level_from_many() -> None:
-    assert (
-        recommended(outcome("x", worth(0.70, n=2)), outcome("y", worth(0.68, n=64)), outcome("z", worth(0.4, n=64)))
-        == "y"
-    )
+    assert recommended(("x", worth(0.70, n=2)), ("y", worth(0.68, n=64)), ("z", worth(0.4, n=64))) == "y"
 
 
 def test_a_lucky_draw_with_a_wide_error_loses_to_a_certain_level() -> None:
     lucky, sure, low = worth(0.70, se=0.2), worth(0.68, se=0.01), worth(0.4, se=0.01)
-    assert recommended(outcome("x", lucky), outcome("y", sure), outcome("z", low)) == "y"
+    assert recommended(("x", lucky), ("y", sure), ("z", low)) == "y"
 
 
 def test_a_level_that_was_seen_again_beats_one_lucky_draw() -> None:
-    again = [outcome("y", worth(value)) for value in (0.60, 0.76, 0.64, 0.72)]
-    assert recommended(outcome("x", worth(0.70)), *again, outcome("z", worth(0.4))) == "y"
+    again = [("y", worth(value)) for value in (0.60, 0.76, 0.64, 0.72)]
+    assert recommended(("x", worth(0.70)), *again, ("z", worth(0.4))) == "y"
 
 
 def test_settings_that_fail_as_often_as_they_work_are_not_recommended() -> None:
-    assert recommended(outcome("x", worth(0.9)), outcome("x", FAILED), outcome("y", worth(0.1))) == "y"
-    assert (
-        recommended(outcome("x", worth(0.9)), outcome("x", worth(0.9)), outcome("x", FAILED), outcome("y", worth(0.1)))
-        == "x"
-    )
+    assert recommended(("x", worth(0.9)), ("x", FAILED), ("y", worth(0.1))) == "y"
+    assert recommended(("x", worth(0.9)), ("x", worth(0.9)), ("x", FAILED), ("y", worth(0.1))) == "x"
 
 
 def test_equal_rewards_recommend_the_first_that_was_tried() -> None:
-    assert recommended(outcome("x", worth(0.5)), outcome("y", worth(0.5))) == "x"
+    assert recommended(("x", worth(0.5)), ("y", worth(0.5))) == "x"
 
 
 def test_the_posterior_mean_is_the_james_stein_formula() -> None:
     # means 0.2 and 0.6: overall 0.4, spread 0.04; v = 0.04 halves the distance, v = 0 keeps it
-    means = posterior_means([outcome("x", worth(0.2, se=0.2)), outcome("y", worth(0.6, se=0.0))])
+    means = believed(("x", worth(0.2, se=0.2)), ("y", worth(0.6, se=0.0)))
     assert [round(mean.value, 9) for mean in means] == [0.3, 0.6]
+
+
+def test_rewards_told_a_thousand_times_leave_a_state_of_one_entry() -> None:
+    agent = RandomSearch(SPACE, 1)
+    for index in range(1000):
+        agent.tell(trial({"b.m": "x"}, index), worth(0.4 + index % 2 / 10))
+    [entry] = agent.state_dict()["tried"]
+    assert (entry["worked"], entry["records"]) == (1000, 32_000)
+    assert entry["mean"] == pytest.approx(0.45)
+    assert entry["squares"] == pytest.approx(1000 * 0.05**2)
+
+
+def test_a_state_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="array"):
+        RandomSearch(SPACE, 1).load_state_dict({"weights": []})
 
 
 def test_the_state_goes_through_json_to_another_agent() -> None:
