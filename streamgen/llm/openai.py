@@ -202,6 +202,9 @@ def open_openai(spec: ModelSpec) -> OpenAIModel:
         raise RecipeError('`base_url` is missing, the address of the API, as "http://127.0.0.1:8000/v1"', "base_url")
     if not spec.model:
         raise RecipeError("`model` is missing, the name under which the endpoint knows the model", "model")
+    for name in ("path", "context", "slots", "threads"):
+        if getattr(spec, name) is not None:
+            raise RecipeError(f'`{name}` is for models that run here (provider = "local")', name)
     return OpenAIModel(
         spec.base_url, spec.model, resolve_key(spec.api_key), spec.timeout_s, resolve_headers(spec.headers)
     )

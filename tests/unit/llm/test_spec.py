@@ -44,6 +44,7 @@ def test_an_unknown_field_is_refused() -> None:
         (ModelSpec(base_url="ftp://host/v1", model="m"), "no address"),
         (ModelSpec(base_url="http://", model="m"), "no address"),
         (ModelSpec(base_url="http://[::1", model="m"), "no address"),
+        (ModelSpec(base_url="http://host/v1", model="m", slots=4), "`slots` is for models that run here"),
     ],
 )
 def test_what_an_openai_model_needs_is_named(spec: ModelSpec, message: str) -> None:
