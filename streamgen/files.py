@@ -13,7 +13,7 @@ from streamgen.errors import RecipeError
 
 
 def compression_of(name: str) -> str:
-    """"gzip" for `.gz`, "zstd" for `.zst`, "" for anything else.
+    """ "gzip" for `.gz`, "zstd" for `.zst`, "" for anything else.
 
     >>> compression_of("a.jsonl.zst"), compression_of("a.jsonl")
     ('zstd', '')

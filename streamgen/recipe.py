@@ -156,8 +156,12 @@ def check(recipe: Recipe) -> None:
 def _stage(raw: Mapping[str, Any], path: str, directory: Path) -> StageSpec:
     for key in ("name", "type"):
         if not isinstance(raw.get(key), str) or not raw[key]:
-            raise RecipeError(f"a stage needs a {key}, as in {key} = \"answer\"" if key == "name" else
-                              f"a stage needs a type; known: {', '.join(registry.names('stages'))}", f"{path}.{key}")
+            raise RecipeError(
+                f'a stage needs a {key}, as in {key} = "answer"'
+                if key == "name"
+                else f"a stage needs a type; known: {', '.join(registry.names('stages'))}",
+                f"{path}.{key}",
+            )
     own = {key: value for key, value in raw.items() if key not in _STAGE_KEYS}
     factory = registry.find("stages", raw["type"], f"{path}.type")
     settings = _settings(factory, own, path, directory)

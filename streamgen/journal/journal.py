@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Protocol, TypeVar, TypeVarTuple
 
 import anyio
 from anyio.to_thread import run_sync
 
 from streamgen.errors import FatalError, JournalError
-from streamgen.journal.store import Cell, Rows, Store
+from streamgen.journal.store import Cell, Store, Stored
 
 COMMIT_INTERVAL_S = 0.02  # group commit: a sync of the disk costs milliseconds, so many rows share one
 _ROOM = 20_000  # rows that may wait for a commit: about 20 MB at 1 kB a row
 
-Offload: TypeAlias = Callable[[Callable[[Rows], None], Rows], Awaitable[None]]
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
-async def in_thread(work: Callable[[Rows], None], rows: Rows) -> None:
-    """Run a commit on a worker thread, so that the loop goes on while the disk works."""
-    await run_sync(work, rows)
+class Offload(Protocol):
+    """Runs work that waits for the disk."""
+
+    async def __call__(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
+        """The work's result."""
+        ...
 
 
-async def inline(work: Callable[[Rows], None], rows: Rows) -> None:
-    """Run a commit here and now: for a temporary journal, where no disk is waited for."""
-    work(rows)
+async def in_thread(work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Run the work on a worker thread, so that the loop goes on meanwhile."""
+    return await run_sync(work, *args)
+
+
+async def inline(work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Run the work here and now: for a temporary journal, which waits for no disk."""
+    return work(*args)
 
 
 class Journal:
@@ -33,16 +42,21 @@ class Journal:
     Invariant: rows move from `_pending` to the store in one transaction; `_committed` counts those that are there.
     """
 
-    def __init__(self, store: Store, *, interval_s: float = COMMIT_INTERVAL_S, offload: Offload = in_thread) -> None:
+    def __init__(self, store: Store, *, interval_s: float = COMMIT_INTERVAL_S) -> None:
         self.store = store
+        self.offload: Offload = in_thread if store.path else inline
+        self.is_complete = False  # whether the last record has been accepted
+        self.is_broken = False  # whether nothing more can be written
         self.last_seq = store.last_seq  # of the last accepted record, committed or not
         self.committed_seq = self.last_seq
-        self._interval_s, self._offload = interval_s, offload
+        self._interval_s = interval_s
         self._pending: dict[str, list[tuple[Cell, ...]]] = {}
         self._appended = self._committed = 0
         self._something = anyio.Event()
         self._commit_done = anyio.Event()
         self._is_closed = False
+        self._reader = Store(store.path, read_only=True) if store.path else store
+        self._one_reader = anyio.Lock()
 
     def __repr__(self) -> str:
         return f"<Journal {self.store!r} {self.last_seq} accepted, {self._appended - self._committed} rows pending>"
@@ -73,10 +87,20 @@ class Journal:
     async def accepted_beyond(self, seq: int) -> bool:
         """Wait until a record behind the `seq`-th is committed; False when none will come any more."""
         while self.committed_seq <= seq:
-            if self._is_closed:
+            if self.is_broken or (self.is_complete and self.committed_seq == self.last_seq):
                 return False
             await self._commit_done.wait()
         return True
+
+    async def read(self, after: int, limit: int) -> list[Stored]:
+        """Committed records behind the `after`-th, at most `limit`."""
+        async with self._one_reader:
+            return await self.offload(self._reader.records, after, min(limit, self.committed_seq - after))
+
+    def complete(self) -> None:
+        """The last record has been accepted: readers that are through get their end."""
+        self.is_complete = True
+        self._announce()
 
     async def run(self) -> None:
         """The writer: commits what was appended, at most once an interval, until `close`. Raises FatalError."""
@@ -92,6 +116,12 @@ class Journal:
         self._is_closed = True
         self._something.set()
 
+    def dispose(self) -> None:
+        """Let go of the database."""
+        if self._reader is not self.store:
+            self._reader.close()
+        self.store.close()
+
     async def _commit(self) -> None:
         rows, self._pending = self._pending, {}
         count, seq = self._appended, self.last_seq
@@ -99,8 +129,10 @@ class Journal:
             self._something = anyio.Event()
         try:
             if rows:
-                await self._offload(self.store.commit, rows)
+                await self.offload(self.store.commit, rows)
         except JournalError as error:
+            self.is_broken = True
+            self._announce()
             raise JournalFailed(str(error)) from error
         self._committed, self.committed_seq = count, seq
         self._announce()

@@ -1,0 +1,155 @@
+"""Puts a run's parts together, and brings those with a memory to where the last session left them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from streamgen.control.build import build_controller
+from streamgen.control.controller import Controller
+from streamgen.engine.demand import Demand
+from streamgen.errors import RecipeError
+from streamgen.journal.journal import Journal
+from streamgen.journal.projection import Projection
+from streamgen.journal.store import FILE_NAME, Store
+from streamgen.llm.budget import Ledger
+from streamgen.llm.caller import JournaledCaller
+from streamgen.metrics import Accumulator
+from streamgen.plan import Plan, make_plan
+from streamgen.recipe import Part, Recipe
+from streamgen.record import decode
+from streamgen.resume import Past, adopt, past_of, settled_records
+from streamgen.source import Row
+from streamgen.tuning import Tuning
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a run is made of."""
+
+    recipe: Recipe
+    directory: Path | None
+    plan: Plan
+    past: Past
+    journal: Journal
+    demand: Demand
+    ledger: Ledger
+    caller: JournaledCaller
+    controller: Controller | None
+    tuning: Tuning
+    metrics: Mapping[str, Accumulator]
+    projections: list[Projection]
+    rows: Iterator[Row] | None
+
+
+def assemble(recipe: Recipe, directory: Path | None) -> Parts:
+    """The parts of a fresh run, or of one that goes on. Raises RecipeError and JournalError."""
+    plan = make_plan(recipe)
+    controller = _controller(recipe, plan)
+    store = Store(directory / FILE_NAME if directory else None)
+    try:
+        return _assembled(recipe, directory, plan, controller, store)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _assembled(
+    recipe: Recipe, directory: Path | None, plan: Plan, controller: Controller | None, store: Store
+) -> Parts:
+    adopt(store, recipe)
+    past = past_of(store)
+    demand = Demand(plan.tickets_in_flight, _missing(store, recipe))
+    journal = Journal(store)
+    ledger = Ledger(recipe.run.budget, time.monotonic)
+    ledger.restore(past.usage, past.usage.calls, past.minutes)
+    tuning = Tuning(plan.settings, controller)
+    metrics: dict[str, Accumulator] = {part.name: part.build("metrics") for part in recipe.metrics}
+    _remember(store, past, plan, controller, tuning, metrics)
+    return Parts(
+        recipe=recipe,
+        directory=directory,
+        plan=plan,
+        past=past,
+        journal=journal,
+        demand=demand,
+        ledger=ledger,
+        caller=_caller(recipe, plan, ledger, journal, past, demand),
+        controller=controller,
+        tuning=tuning,
+        metrics=metrics,
+        projections=_projections(recipe, journal, directory),
+        rows=recipe.source.build("sources") if recipe.source else None,
+    )
+
+
+def _controller(recipe: Recipe, plan: Plan) -> Controller | None:
+    if recipe.controller is None:
+        return None
+    tunable = {name: settings for name, settings in plan.settings.items() if settings is not None}
+    return build_controller(recipe.controller, tunable, recipe.seed, str(recipe.directory))
+
+
+def _missing(store: Store, recipe: Recipe) -> int | None:
+    """Records still to be accepted, after those that lie ready as surplus."""
+    if recipe.run.accept is None:
+        return None
+    missing = max(0, recipe.run.accept - store.last_seq)
+    return missing - store.use_surplus(missing) if missing else 0
+
+
+def _caller(
+    recipe: Recipe, plan: Plan, ledger: Ledger, journal: Journal, past: Past, demand: Demand
+) -> JournaledCaller:
+    return JournaledCaller(
+        plan.endpoints,
+        ledger,
+        journal,
+        seed=recipe.seed,
+        priorities={stage.name: place for place, stage in enumerate(plan.graph.stages)},
+        replay=past.replay,
+        is_enough=lambda: demand.missing == 0,
+    )
+
+
+def _remember(
+    store: Store,
+    past: Past,
+    plan: Plan,
+    controller: Controller | None,
+    tuning: Tuning,
+    metrics: Mapping[str, Accumulator],
+) -> None:
+    """Show the past to everything that has a memory."""
+    for first_ticket, settings in past.retunes:
+        tuning.retune(first_ticket, settings)
+    if controller and past.trials:
+        controller.restore(past.trials, past.rewards, settled_records(store))
+    if plan.stateful or metrics:
+        for page in store.pages():
+            records = [decode(stored.body) for stored in page]
+            for memory in plan.stateful:
+                memory.restore(records)
+            for metric in metrics.values():
+                metric.update(records)
+
+
+def _projections(recipe: Recipe, journal: Journal, directory: Path | None) -> list[Projection]:
+    projections = []
+    for index, part in enumerate(recipe.sinks):
+        name = _sink_name(part, [projection.name for projection in projections], index)
+        projection = Projection(name, part.build("sinks"), journal)
+        if directory is None and projection.file:
+            raise RecipeError(f"the sink {name!r} writes a file, so the run needs a directory", f"$.sinks[{index}]")
+        projection.open(directory or Path())
+        projections.append(projection)
+    return projections
+
+
+def _sink_name(part: Part, taken: list[str], index: int) -> str:
+    name = str(getattr(part.settings, "path", part.name))
+    if name in taken:
+        raise RecipeError(f"two sinks are called {name!r}; give each its own path", f"$.sinks[{index}]")
+    return name

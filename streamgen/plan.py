@@ -1,0 +1,143 @@
+"""From a recipe to what runs: handlers, graph, endpoints; and the check that every column is there when it is read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any, cast
+
+import msgspec
+
+from streamgen import registry
+from streamgen.context import Context
+from streamgen.engine.graph import SOURCE, Graph, build_graph
+from streamgen.engine.stage import Handler, Kind, Result, Stage, Stateful, kind_of
+from streamgen.errors import RecipeError, suggestion
+from streamgen.llm.endpoint import Endpoint
+from streamgen.llm.limits import AUTO_CONCURRENCY
+from streamgen.llm.model import Model
+from streamgen.llm.spec import ModelSpec
+from streamgen.recipe import Recipe, StageSpec
+from streamgen.record import Columns, Record, Usage
+from streamgen.settings import Settings
+from streamgen.source import BadRow
+
+_PEEKED_ROWS = 100
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A recipe made ready: graph, settings by stage, endpoints by model, and the stages that have a memory."""
+
+    graph: Graph
+    settings: Mapping[str, Settings | None]
+    endpoints: Mapping[str, Endpoint]
+    stateful: tuple[Stateful, ...]
+    tickets_in_flight: int
+
+
+def make_plan(recipe: Recipe) -> Plan:
+    """The plan of a recipe. Raises RecipeError for what cannot run: a cycle, an unknown column, a missing key."""
+    check_columns(recipe)
+    endpoints = {name: open_endpoint(name, spec) for name, spec in recipe.models.items()}
+    handlers = {spec.name: _handler(spec) for spec in recipe.stages}
+    stages = [_stage(spec, handlers[spec.name], endpoints, recipe) for spec in recipe.stages]
+    awaiting = [stage.parallel for stage in stages if kind_of(stage.handler) is Kind.AWAITING]
+    return Plan(
+        build_graph(stages),
+        {spec.name: spec.settings for spec in recipe.stages},
+        endpoints,
+        tuple(handler for handler in handlers.values() if isinstance(handler, Stateful)),
+        recipe.run.tickets_in_flight or (2 * sum(awaiting) if awaiting else 256),
+    )
+
+
+def open_endpoint(name: str, spec: ModelSpec | Model) -> Endpoint:
+    """The endpoint of a recipe's model; from Python, a `Model` object may stand in the place of its description."""
+    if not isinstance(spec, ModelSpec):
+        return Endpoint(name, spec)
+    model: Model = registry.find("models", spec.provider, f"$.models.{name}.provider")(spec)
+    limits = spec.limits
+    if limits.concurrency == "auto" and (slots := getattr(model, "slots", None)):
+        limits = msgspec.structs.replace(limits, concurrency=slots)
+    return Endpoint(name, model, limits=limits, retry=spec.retry, price=spec.price)
+
+
+def check_columns(recipe: Recipe) -> None:
+    """Check that what each stage reads is made before it, as far as stages declare it. Raises RecipeError."""
+    known: dict[str, frozenset[str] | None] = {SOURCE: _source_columns(recipe)}
+    stages = {spec.name: (index, spec) for index, spec in enumerate(recipe.stages)}
+    for stage in build_graph([_bare(spec) for spec in recipe.stages]).stages:
+        index, spec = stages[stage.name]
+        inputs = [known[name] for name in stage.inputs]
+        before = None if None in inputs else frozenset().union(*cast(Iterable[frozenset[str]], inputs))
+        reads = spec.settings.reads() if spec.settings else None
+        if before is not None and reads is not None and (missing := sorted(reads - before)):
+            raise RecipeError(
+                f"stage {spec.name!r} reads the column {missing[0]!r}, which nothing before it makes"
+                f"{suggestion(missing[0], before)}",
+                f"$.stages[{index}]",
+            )
+        writes = spec.settings.writes() if spec.settings else None
+        known[spec.name] = None if before is None or writes is None else before | writes
+
+
+def _source_columns(recipe: Recipe) -> frozenset[str] | None:
+    """The columns of the source's first rows."""
+    if recipe.source is None:
+        return frozenset()
+    rows = islice(recipe.source.build("sources"), _PEEKED_ROWS)
+    columns = [frozenset(cast(Columns, row)) for row in rows if not isinstance(row, BadRow)]
+    return frozenset().union(*columns) if columns else None
+
+
+def _bare(spec: StageSpec) -> Stage:
+    return Stage(name=spec.name, handler=lambda record, context: record, inputs=spec.inputs)
+
+
+def _handler(spec: StageSpec) -> Handler:
+    factory = registry.find("stages", spec.type) if isinstance(spec.type, str) else spec.type
+    handler: Handler = factory(spec.settings) if inspect.isclass(factory) else factory
+    return handler
+
+
+def _stage(spec: StageSpec, handler: Handler, endpoints: Mapping[str, Endpoint], recipe: Recipe) -> Stage:
+    model = endpoints.get(getattr(spec.settings, "model", ""))
+    concurrency = model.statistics().concurrency if model else AUTO_CONCURRENCY
+    awaits = kind_of(handler) is Kind.AWAITING
+    return Stage(
+        name=spec.name,
+        handler=with_provenance(handler) if awaits else handler,
+        inputs=spec.inputs,
+        parallel=spec.parallel or (concurrency if awaits else 1),
+        batch=spec.batch,
+        capacity=spec.capacity,
+        capacity_bytes=spec.capacity_bytes,
+        ordered=spec.ordered or recipe.run.ordered,
+    )
+
+
+def with_provenance(handler: Callable[[Record, Any], Any]) -> Handler:
+    """The handler, with the models that it asked and what they cost written into its results' provenance."""
+
+    async def stamped(record: Record, context: Context[Any]) -> Result:
+        result = await handler(record, context)
+        if not context.calls:
+            return cast(Result, result)
+        if result is True:
+            return _stamp(record, context)
+        if isinstance(result, Record):
+            return _stamp(result, context)
+        if isinstance(result, list | tuple):
+            return [_stamp(child, context) if isinstance(child, Record) else child for child in result]
+        return cast(Result, result)
+
+    return stamped
+
+
+def _stamp(record: Record, context: Context[Any]) -> Record:
+    usage = record.meta.usage or Usage(calls=0)
+    for response in context.calls:
+        usage += response.usage
+    models = (*record.meta.models, *(response.model for response in context.calls if response.model))
+    return record.with_meta(usage=usage, models=tuple(dict.fromkeys(models)))

@@ -1,0 +1,189 @@
+"""Going on with an earlier run: whether the recipe still fits, and what was already done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from streamgen.control.agent import Reward, Trial
+from streamgen.errors import RecipeError
+from streamgen.journal.store import Store, unsettled
+from streamgen.llm.caller import CallKey, stored_response
+from streamgen.llm.model import Response
+from streamgen.llm.spec import ModelSpec
+from streamgen.recipe import Part, Recipe
+from streamgen.record import Record, Usage, Value, decode
+
+_RECIPE = "recipe"
+
+
+class Past(msgspec.Struct, frozen=True):
+    """What earlier sessions of a run did. Empty for a fresh one."""
+
+    sessions: int = 0
+    unsettled: Sequence[int] = ()
+    following: int = 0
+    settled: int = 0
+    replay: dict[CallKey, Response] = {}
+    known: set[str] = set()
+    usage: Usage = Usage(calls=0)
+    minutes: float = 0.0
+    trials: Sequence[Trial] = ()
+    rewards: Sequence[tuple[int, Reward]] = ()
+    retunes: Sequence[tuple[int, Mapping[str, Value]]] = ()
+
+
+def what_makes_the_data(recipe: Recipe) -> dict[str, Value]:
+    """The recipe without all that may change between sessions (limits, budget, accept, parallelism, sinks, keys)."""
+    return {
+        "seed": recipe.seed,
+        "models": {name: _model(spec) for name, spec in recipe.models.items()},
+        "source": _part(recipe.source, recipe) if recipe.source else None,
+        "stages": {
+            stage.name: {"type": _named(stage.type), "inputs": list(stage.inputs), **_settings(stage.settings, recipe)}
+            for stage in recipe.stages
+        },
+        "order": [stage.name for stage in recipe.stages],
+        "controller": _settings(recipe.controller, recipe) if recipe.controller else None,
+    }
+
+
+def adopt(store: Store, recipe: Recipe) -> None:
+    """Write the recipe into a fresh journal, or check that an old one was written by the same.
+
+    Raises RecipeError with every difference that would change the data.
+    """
+    now = what_makes_the_data(recipe)
+    if (stored := store.fact(_RECIPE)) is None:
+        store.commit({"facts": [(_RECIPE, msgspec.json.encode(now)), ("name", recipe.name.encode())]})
+    else:
+        changes = list(differences(msgspec.json.decode(stored), msgspec.json.decode(msgspec.json.encode(now))))
+        if changes:
+            where = store.path.parent if store.path else "the run"
+            listed = "\n  ".join(changes)
+            raise RecipeError(
+                f"{where} holds a run of another recipe; these would change its data:\n  {listed}\n"
+                "go on with the old values, or choose another directory with --out"
+            )
+    store.commit({"facts": [("recipe.raw", msgspec.json.encode(recipe.raw))]})
+
+
+def differences(old: Value, new: Value, path: str = "$") -> Iterator[str]:
+    """Each place where two JSON values differ.
+
+    >>> list(differences({"a": 1, "b": 2}, {"a": 1, "b": 3}))
+    ['$.b: 2 -> 3']
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from differences(old.get(key), new.get(key), f"{path}.{key}")
+    elif old != new:
+        yield f"{path}: {_shown(old)} -> {_shown(new)}"
+
+
+def past_of(store: Store) -> Past:
+    """What the journal tells of earlier sessions."""
+    (sessions, seconds) = store.one("SELECT count(*), coalesce(sum(seconds), 0) FROM sessions")
+    if not sessions:
+        return Past()
+    open_tickets, following = unsettled(store)
+    (settled,) = store.one("SELECT count(*) FROM outcomes")
+    return Past(
+        int(sessions),
+        open_tickets,
+        following,
+        int(settled or 0),
+        dict(_paid_calls(store, open_tickets)),
+        set(_accepted_ids(store, open_tickets)),
+        _usage(store),
+        float(seconds or 0) / 60,
+        [msgspec.json.decode(_blob(body), type=Trial) for (body,) in store.read("SELECT body FROM trials ORDER BY id")],
+        [
+            (int(trial or 0), msgspec.json.decode(_blob(body), type=Reward))
+            for trial, body in store.read("SELECT trial, body FROM rewards ORDER BY n")
+        ],
+        [
+            (int(ticket or 0), msgspec.json.decode(_blob(settings)))
+            for ticket, settings in store.read("SELECT ticket, settings FROM retunes ORDER BY ticket")
+        ],
+    )
+
+
+def settled_records(store: Store) -> Iterator[tuple[int, list[Record]]]:
+    """Each settled ticket with its accepted records, in order of tickets."""
+    query = (
+        "SELECT outcomes.ticket, body FROM outcomes LEFT JOIN records ON records.ticket = outcomes.ticket"
+        " ORDER BY outcomes.ticket, seq"
+    )
+    current: tuple[int, list[Record]] | None = None
+    for ticket, body in store.read(query):
+        if current is None or current[0] != ticket:
+            if current is not None:
+                yield current
+            current = (int(ticket or 0), [])
+        if body is not None:
+            current[1].append(decode(_blob(body)))
+    if current is not None:
+        yield current
+
+
+def _paid_calls(store: Store, tickets: Sequence[int]) -> Iterator[tuple[CallKey, Response]]:
+    query = "SELECT stage, record, n, response FROM calls WHERE ticket = ?"
+    for ticket in tickets:
+        for stage, record, n, response in store.read(query, ticket):
+            yield (ticket, str(stage), str(record), int(n or 0)), stored_response(_blob(response))
+
+
+def _accepted_ids(store: Store, tickets: Sequence[int]) -> Iterator[str]:
+    if tickets:
+        wanted = set(tickets)
+        query = (
+            "SELECT ticket, id FROM records WHERE ticket >= ?1"
+            " UNION ALL SELECT ticket, id FROM surplus WHERE ticket >= ?1"
+        )
+        for ticket, id_ in store.read(query, min(tickets)):
+            if ticket in wanted:
+                yield str(id_)
+
+
+def _usage(store: Store) -> Usage:
+    query = "SELECT sum(prompt_tokens), sum(completion_tokens), sum(requests), sum(cost_usd) FROM calls"
+    prompt, completion, requests, cost = store.one(query)
+    return Usage(int(prompt or 0), int(completion or 0), int(requests or 0), None if cost is None else float(cost))
+
+
+def _model(spec: object) -> Value:
+    if not isinstance(spec, ModelSpec):
+        return {"provider": type(spec).__name__}
+    return {"provider": spec.provider, "model": spec.model, "path": spec.path}
+
+
+def _part(part: Part, recipe: Recipe) -> Value:
+    return {"type": _named(part.type), **_settings(part.settings, recipe)}
+
+
+def _settings(settings: msgspec.Struct | None, recipe: Recipe) -> dict[str, Value]:
+    """As JSON; paths inside the recipe's folder are taken relative to it, so that the folder may move."""
+    if settings is None:
+        return {}
+    text = msgspec.json.encode(settings, enc_hook=_named).decode()
+    prefix = msgspec.json.encode(f"{recipe.directory}/").decode()[1:-1]
+    values: dict[str, Value] = msgspec.json.decode(text.replace(prefix, ""))
+    return values
+
+
+def _named(thing: str | Callable[..., Any]) -> str:
+    if isinstance(thing, str):
+        return thing
+    return f"{getattr(thing, '__module__', '')}:{getattr(thing, '__qualname__', type(thing).__qualname__)}"
+
+
+def _shown(value: Value) -> str:
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _blob(cell: object) -> bytes:
+    return cell if isinstance(cell, bytes) else str(cell).encode()

@@ -1,0 +1,395 @@
+"""A run: a recipe in execution, with a directory. Iterate over it to get its records as they are accepted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+
+from streamgen.assembly import Parts, assemble
+from streamgen.context import Context, StageContext
+from streamgen.control.agent import Reward, Trial
+from streamgen.control.controller import ControllerSummary
+from streamgen.engine.ack import Ack, Outcome
+from streamgen.engine.actor import Letter
+from streamgen.engine.run import Engine
+from streamgen.errors import BudgetExhausted, RecipeError, StreamgenError
+from streamgen.gate import Gate
+from streamgen.journal.lock import locked
+from streamgen.log import mask
+from streamgen.recipe import Recipe
+from streamgen.record import Record, Value, decode
+from streamgen.source import BadRow
+from streamgen.summary import EXIT_CODES, End, Reason, RunStatistics, Summary
+from streamgen.tickets import Tickets
+from streamgen.tuning import Tuned
+
+T = TypeVar("T")
+
+_encode = msgspec.json.Encoder().encode
+_HEARTBEAT_S = 5.0  # how much of a session's time and statistics a crash may lose
+WINDOW = 256  # records that a run may be ahead of its consumer
+
+
+class Run:
+    """Made by `streamgen.open`, which keeps it alive. Everything here belongs to the event loop's thread.
+
+    Whoever iterates sets the pace: when the consumer is `window` records behind, no more are accepted, mailboxes fill
+    and calls stop.
+    """
+
+    def __init__(self, parts: Parts, window: int = WINDOW) -> None:
+        self.recipe, self.directory = parts.recipe, parts.directory
+        self._parts, self._window = parts, window
+        self._journal, self._tuning = parts.journal, parts.tuning
+        self._gate = Gate(
+            parts.plan.graph, parts.journal, parts.demand, known=parts.past.known, metrics=parts.metrics,
+            collect=parts.controller is not None, room=self._consumer_room,
+        )  # fmt: skip
+        self._tickets = Tickets(
+            parts.rows, parts.tuning, parts.recipe.seed,
+            unsettled=parts.past.unsettled, following=parts.past.following, on_bad=self._bad_row,
+        )  # fmt: skip
+        self._engine = Engine(
+            parts.plan.graph, self._tickets, self._gate.accept, self, parts.demand,
+            bounds=parts.recipe.run.bounds, on_settled=self._settled, on_letter=self._letter,
+        )  # fmt: skip
+        self._engine.is_tuned = parts.tuning.is_tuned
+        self._engine.is_paused = lambda: self._waits_for_consumer
+        self._seq: int | None = 0  # how far the consumer is; None once nobody is to be waited for
+        self._waits_for_consumer = False
+        self._consumed = anyio.Event()
+        self._ended = anyio.Event()
+        self._end = End()
+        self._is_interrupted = self._is_stopped = False
+        self._error: Exception | None = None
+        self._failed = self._surplus = 0
+        self._began, self._started = time.time(), time.monotonic()
+        if parts.controller:
+            parts.controller.on_trial, parts.controller.on_reward = self._trial, self._reward
+
+    def __repr__(self) -> str:
+        return f"<Run {self.recipe.name}: {self._journal.last_seq} accepted, {self._end.reason}, {self._engine!r}>"
+
+    def __aiter__(self) -> AsyncIterator[Record]:
+        return self.records()
+
+    async def records(self, since: int = 0) -> AsyncIterator[Record]:
+        """Accepted records behind the `since`-th, in order of acceptance, those of earlier sessions first.
+
+        Raises what ended the run, where that was an error.
+        """
+        self._seq = since
+        while await self._journal.accepted_beyond(self._seq):
+            for stored in await self._journal.read(self._seq, self._window):
+                self._seq = stored.seq
+                self._consumed.set()
+                yield decode(stored.body)
+        await self._ended.wait()
+        self._raise_error()
+
+    async def finish(self) -> Summary:
+        """Wait for the end without reading the records. Raises what ended the run, where that was an error."""
+        self._release()
+        await self._ended.wait()
+        self._raise_error()
+        return self.summary()
+
+    def stop(self, *, interrupted: bool = False) -> None:
+        """Issue no more tickets: what is in flight is finished and kept, and the run can be resumed."""
+        self._is_stopped, self._is_interrupted = True, self._is_interrupted or interrupted
+        self._engine.stop("stopped")
+
+    def retune(self, settings: Mapping[str, Value]) -> None:
+        """Use these settings, as `stage.setting`, for every ticket that has not begun. Raises RecipeError."""
+        first = self._tickets.next_ticket
+        self._tuning.retune(first, settings)
+        self._engine.is_tuned = True
+        self._journal.append("retunes", first, _encode(settings))
+
+    def statistics(self) -> RunStatistics:
+        """Counts, times and spending as they are now."""
+        return RunStatistics(
+            self.recipe.name,
+            self._journal.last_seq,
+            self.recipe.run.accept,
+            self._surplus,
+            self._failed,
+            self._engine.statistics(),
+            [endpoint.statistics() for endpoint in self._parts.plan.endpoints.values()],
+            self._parts.ledger.spent(),
+            {name: metric.result() for name, metric in self._parts.metrics.items()},
+        )
+
+    def summary(self) -> Summary:
+        """How the run ended, or stands."""
+        directory = None if self.directory is None else str(self.directory)
+        files = [projection.file for projection in self._parts.projections if projection.file]
+        return Summary(self._end, self.statistics(), directory, files, self.trials())
+
+    def trials(self) -> ControllerSummary | None:
+        """The controller's trials, None where the recipe has no controller."""
+        return self._parts.controller.summary() if self._parts.controller else None
+
+    # What handlers get (the engine's `Contexts`)
+
+    def for_record(self, stage: str, record: Record, ack: Ack) -> Context[Any]:
+        """The context of one record."""
+        tuned: Tuned = ack.settings
+        return Context(
+            stage, tuned.stages[stage],
+            ticket=ack.ticket, record_id=record.id, seed=self.recipe.seed, caller=self._parts.caller,
+        )  # fmt: skip
+
+    def for_batch(self, stage: str, settings: Tuned) -> StageContext[Any]:
+        """The context of a micro-batch."""
+        return settings.batch_context(stage)
+
+    # What the journal learns
+
+    def _settled(self, acks: Sequence[Ack]) -> None:
+        for ack in acks:
+            records = self._gate.records_of(ack.ticket)
+            self._surplus += ack.surplus
+            if ack.outcome is Outcome.ABANDONED:
+                continue
+            drops = _encode([(*key, count) for key, count in ack.drops.items()]) if ack.drops else None
+            self._journal.append("outcomes", ack.ticket, ack.outcome.value, drops, ack.error and mask(ack.error))
+            if self._parts.controller:
+                self._parts.controller.settled(ack.ticket, records)
+
+    def _letter(self, letter: Letter) -> None:
+        self._failed += 1
+        self._journal.append(
+            "letters", letter.ticket, letter.stage, letter.record.id,
+            _encode(letter.record.columns), mask(letter.error), mask(letter.traceback),
+        )  # fmt: skip
+
+    def _bad_row(self, ticket: int, row: BadRow) -> None:
+        self._failed += 1
+        error = f"{row.where}: {row.error}"
+        self._journal.append("letters", ticket, "source", str(ticket), _encode({"line": row.text}), error, "")
+        self._journal.append("outcomes", ticket, Outcome.FAILED.value, None, f"source: {error}")
+
+    def _trial(self, trial: Trial) -> None:
+        self._journal.append("trials", trial.id, _encode(trial))
+
+    def _reward(self, trial: Trial, reward: Reward) -> None:
+        self._journal.append("rewards", trial.id, _encode(reward))
+
+    def _note_session(self) -> None:
+        seconds = time.monotonic() - self._started
+        statistics = _encode(self.statistics())
+        self._journal.append(
+            "sessions", self._parts.past.sessions + 1, self._began, seconds, self._end.reason, statistics
+        )
+
+    # Life and end
+
+    async def live(self) -> None:
+        """Run to the end and keep what ended it. However it ends, sinks and journal are brought to rest."""
+        try:
+            async with anyio.create_task_group() as writer:
+                writer.start_soon(_shielded, self._journal.run)
+                try:
+                    await self._project_and_produce()
+                finally:
+                    self._end = self._ending()
+                    self._note_session()
+                    self._journal.close()
+        except Exception as error:
+            self._error = self._error or _unwrapped(error)
+        finally:
+            with anyio.CancelScope(shield=True):
+                for endpoint in self._parts.plan.endpoints.values():
+                    await endpoint.aclose()
+            self._end = self._ending()
+            self._journal.complete()
+            self._ended.set()
+
+    async def _project_and_produce(self) -> None:
+        try:
+            async with anyio.create_task_group() as sinks:
+                for projection in self._parts.projections:
+                    sinks.start_soon(_shielded, projection.run)
+                try:
+                    await self._produce()
+                finally:
+                    self._journal.complete()
+        except Exception as error:
+            self._error = _unwrapped(error)
+
+    async def _produce(self) -> None:
+        controller = self._parts.controller
+        async with anyio.create_task_group() as heart:
+            heart.start_soon(self._beat)
+            async with anyio.create_task_group() as learning:
+                if controller:
+                    learning.start_soon(controller.run)
+                await self._engine.run()
+                if controller:
+                    controller.close()
+            heart.cancel_scope.cancel()
+
+    async def _beat(self) -> None:
+        while True:
+            self._note_session()
+            await anyio.sleep(_HEARTBEAT_S)
+
+    def _ending(self) -> End:
+        reason, message = self._why()
+        exit_code = getattr(self._error, "exit_code", 1) if self._error else EXIT_CODES[reason]
+        return End(reason, message, exit_code)
+
+    def _why(self) -> tuple[Reason, str]:
+        demand, stopped_by = self._parts.demand, self._parts.caller.stopped_by
+        if self._error:
+            return "failed", str(self._error) or type(self._error).__name__
+        if demand.missing == 0:
+            return "done", f"{self._journal.last_seq} records accepted"
+        if isinstance(stopped_by, BudgetExhausted):
+            return "budget", str(stopped_by)
+        if self._is_interrupted:
+            return "interrupted", "interrupted; run the same command again to go on"
+        if self._is_stopped or demand.outstanding:
+            return "stopped", "stopped before the end; run the same command again to go on"
+        if demand.missing is None:
+            return "done", f"the source has ended; {self._journal.last_seq} records accepted"
+        wanted = self.recipe.run.accept
+        return "source_ended", (
+            f"the source has ended with {self._journal.last_seq} of {wanted} records accepted; "
+            "give it more rows, set `repeat = true`, or ask for fewer"
+        )
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _release(self) -> None:
+        """Wait for no consumer any more."""
+        self._seq = None
+        self._consumed.set()
+
+    async def _consumer_room(self) -> None:
+        while self._seq is not None and self._journal.last_seq - self._seq >= self._window:
+            self._waits_for_consumer = True
+            self._consumed = anyio.Event()
+            await self._consumed.wait()
+        self._waits_for_consumer = False
+
+    async def leave(self) -> None:
+        """Drain: what the `async with` block's end does."""
+        self._release()
+        if not self._ended.is_set():
+            self.stop()
+            await self._ended.wait()
+
+
+@asynccontextmanager
+async def open_run(
+    recipe: Recipe | str | Path | Mapping[str, Value],
+    *,
+    directory: str | Path | None = None,
+    accept: int | None = None,
+    window: int = WINDOW,
+) -> AsyncIterator[Run]:
+    """A run of the recipe (or of the recipe's file), alive as long as the `async with` block.
+
+    `directory` holds its journal and its files; one that holds a run already is resumed. None keeps everything in a
+    temporary journal that vanishes at the end. `accept` overrides the recipe's. Leaving the block stops and drains.
+
+    Raises RecipeError, LockedError and JournalError before anything runs.
+    """
+    recipe = with_accept(as_recipe(recipe), accept)
+    with ExitStack() as stack:
+        folder = None if directory is None else _folder(Path(directory))
+        if folder is not None:
+            stack.enter_context(locked(folder))
+        parts = assemble(recipe, folder)
+        stack.callback(parts.journal.dispose)
+        run = Run(parts, window)
+        async with anyio.create_task_group() as life:
+            life.start_soon(run.live, name=f"streamgen run {recipe.name}")
+            try:
+                yield run
+            except BaseException:
+                life.cancel_scope.cancel()
+                raise
+            await run.leave()
+
+
+def run(
+    recipe: Recipe | str | Path | Mapping[str, Value],
+    *,
+    directory: str | Path | None = None,
+    accept: int | None = None,
+) -> Summary:
+    """Run a recipe to its end, from a script. In a running loop or a notebook use `async with streamgen.open(...)`.
+
+    Raises what ended the run, where that was an error.
+    """
+
+    async def main() -> Summary:
+        async with open_run(recipe, directory=directory, accept=accept) as opened:
+            return await opened.finish()
+
+    return run_async(main)
+
+
+def run_async(main: Callable[[], Awaitable[T]]) -> T:
+    """Run an async function to its end on asyncio, on uvloop where that is installed."""
+    from importlib.util import find_spec
+
+    _refuse_nesting()
+    return anyio.run(main, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+
+
+def as_recipe(recipe: Recipe | str | Path | Mapping[str, Value]) -> Recipe:
+    """The recipe, or the one in this file or mapping."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    return Recipe.load(recipe) if isinstance(recipe, str | Path) else Recipe.parse(recipe)
+
+
+def with_accept(recipe: Recipe, accept: int | None) -> Recipe:
+    """The recipe with another number of records to accept."""
+    if accept is None:
+        return recipe
+    return msgspec.structs.replace(recipe, run=msgspec.structs.replace(recipe.run, accept=accept))
+
+
+def _refuse_nesting() -> None:
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RecipeError("a loop is running here already: use `async with streamgen.open(recipe) as run`")
+
+
+def _folder(directory: Path) -> Path:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"cannot make the run's directory {directory}: {error.strerror}") from None
+    return directory
+
+
+async def _shielded(work: Callable[[], Awaitable[None]]) -> None:
+    """Only the end of the work ends it, not a cancellation."""
+    with anyio.CancelScope(shield=True):
+        await work()
+
+
+def _unwrapped(error: BaseException) -> Exception:
+    """The one error of a group of one; of several, the first that the user can act on."""
+    while isinstance(error, BaseExceptionGroup):
+        known = [inner for inner in error.exceptions if isinstance(inner, StreamgenError)]
+        error = (known or error.exceptions)[0]
+    return error if isinstance(error, Exception) else RuntimeError(repr(error))

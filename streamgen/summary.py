@@ -1,0 +1,66 @@
+"""How a run stands or has ended, typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from streamgen.control.controller import ControllerSummary
+from streamgen.engine.statistics import EngineStatistics
+from streamgen.llm.budget import Spent
+from streamgen.llm.endpoint import EndpointStatistics
+from streamgen.record import Value
+
+Reason: TypeAlias = Literal["running", "done", "source_ended", "budget", "interrupted", "stopped", "failed"]
+
+EXIT_CODES: Mapping[Reason, int] = {
+    "running": 0,
+    "done": 0,
+    "source_ended": 1,
+    "budget": 3,
+    "interrupted": 130,
+    "stopped": 3,
+    "failed": 1,
+}
+
+
+class End(msgspec.Struct, frozen=True):
+    """Why a run ended. `message` says it in a sentence; `exit_code` is what the command line ends with."""
+
+    reason: Reason = "running"
+    message: str = ""
+    exit_code: int = 0
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether the same command goes on where this run stopped."""
+        return self.reason not in ("done", "running")
+
+
+class RunStatistics(msgspec.Struct, frozen=True):
+    """A run's state. `engine` and `endpoints` are of this session; `accepted`, `spent`, `metrics` of all of them.
+
+    `failed` counts dead letters, `surplus` records beyond the quota, both of this session.
+    """
+
+    name: str
+    accepted: int
+    wanted: int | None
+    surplus: int
+    failed: int
+    engine: EngineStatistics
+    endpoints: Sequence[EndpointStatistics]
+    spent: Spent
+    metrics: Mapping[str, Mapping[str, Value]]
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What a run made, dropped, spent and learned, and where it is."""
+
+    end: End
+    statistics: RunStatistics
+    directory: str | None
+    files: Sequence[str]
+    trials: ControllerSummary | None = None

@@ -1,0 +1,65 @@
+"""The source's side of the engine: numbers tickets, gives each its row and its settings, skips what is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, count
+
+from streamgen.engine.ack import Ack, Desk
+from streamgen.engine.mailbox import Block
+from streamgen.record import Columns, Meta, Record
+from streamgen.source import BadRow, Row
+from streamgen.tuning import Tuning
+
+
+class Tickets:
+    """Issues tickets 0, 1, 2 ...; on a resume first those that are not settled, then new ones.
+
+    Ticket n gets the source's n-th row, whatever happened before. A row that cannot be read is reported to `on_bad`
+    and costs no credit.
+    """
+
+    def __init__(
+        self,
+        rows: Iterator[Row] | None,
+        tuning: Tuning,
+        seed: int,
+        *,
+        unsettled: Sequence[int] = (),
+        following: int = 0,
+        on_bad: Callable[[int, BadRow], None] = lambda ticket, row: None,
+    ) -> None:
+        self.next_ticket = following
+        self._tuning, self._seed, self._on_bad = tuning, seed, on_bad
+        numbers = chain(unsettled, count(following))
+        self._issue = _paired(numbers, rows) if rows is not None else ((number, {}) for number in numbers)
+
+    async def take(self, credits: int, desk: Desk) -> Block:
+        """Up to `credits` tickets; none at the source's end."""
+        records: list[Record] = []
+        acks: list[Ack] = []
+        for ticket, row in self._issue:
+            self.next_ticket = max(self.next_ticket, ticket + 1)
+            if isinstance(row, BadRow):
+                self._on_bad(ticket, row)
+                continue
+            tuned = self._tuning.for_ticket(ticket)
+            meta = Meta(ticket=ticket, seed=self._seed, trial=tuned.trial, settings=tuned.overrides)
+            records.append(Record(str(ticket), row, meta))
+            acks.append(Ack(ticket, desk, tuned))
+            if len(records) == credits:
+                break
+        return Block(records, acks)
+
+
+def _paired(numbers: Iterable[int], rows: Iterator[Row]) -> Iterator[tuple[int, Columns | BadRow]]:
+    """Each number with the row of that place; the numbers rise."""
+    place = 0
+    for number in numbers:
+        for row in rows:
+            place += 1
+            if place > number:
+                yield number, row
+                break
+        else:
+            return

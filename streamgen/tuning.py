@@ -1,0 +1,86 @@
+"""Which settings a ticket is made with: the recipe's, what `retune` changed, and what its trial sets."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Any
+
+from streamgen.context import StageContext
+from streamgen.control.binding import with_values
+from streamgen.control.controller import Controller
+from streamgen.control.space import by_stage
+from streamgen.errors import RecipeError, UnknownName
+from streamgen.record import Value
+from streamgen.settings import Settings
+
+
+class Tuned:
+    """Every stage's settings for the tickets of one trial; never changed, and shared by all of them."""
+
+    def __init__(
+        self, stages: Mapping[str, Settings | None], overrides: Mapping[str, Value], trial: int | None
+    ) -> None:
+        self.stages, self.overrides, self.trial = stages, overrides, trial
+        self.contexts: dict[str, StageContext[Any]] = {}  # of batches, one a stage
+
+    def batch_context(self, stage: str) -> StageContext[Any]:
+        """The context of a micro-batch at this stage."""
+        if (context := self.contexts.get(stage)) is None:
+            context = self.contexts[stage] = StageContext(stage, self.stages[stage])
+        return context
+
+
+class Tuning:
+    """Gives each ticket its settings. A change holds from a ticket on, so that none ever sees two."""
+
+    def __init__(self, base: Mapping[str, Settings | None], controller: Controller | None) -> None:
+        self.base, self.controller = base, controller
+        self._starts = [0]  # the first ticket of each retune, rising
+        self._retunes: list[dict[str, Value]] = [{}]
+        self._cache: dict[tuple[int, int | None], Tuned] = {}
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether tickets with different settings may be out."""
+        return self.controller is not None or len(self._retunes) > 1
+
+    def for_ticket(self, ticket: int) -> Tuned:
+        """The settings that the ticket is made with, always the same object for one trial."""
+        index = bisect_right(self._starts, ticket) - 1
+        trial = self.controller.trial_for(ticket) if self.controller else None
+        key = (index, trial.id if trial else None)
+        if (tuned := self._cache.get(key)) is None:
+            overrides = {**self._retunes[index], **(trial.settings if trial else {})}
+            tuned = self._cache[key] = Tuned(self._applied(overrides), overrides, trial.id if trial else None)
+        return tuned
+
+    def retune(self, first_ticket: int, overrides: Mapping[str, Value]) -> None:
+        """From this ticket on, also use these settings, as `stage.setting`; a RecipeError leaves all as it was."""
+        changed = {**self._retunes[-1], **overrides}
+        self._applied(changed)
+        if self._starts[-1] == first_ticket:
+            self._retunes[-1] = changed
+            self._cache.clear()
+        else:
+            self._starts.append(first_ticket)
+            self._retunes.append(changed)
+
+    def _applied(self, overrides: Mapping[str, Value]) -> Mapping[str, Settings | None]:
+        stages = dict(self.base)
+        known = {key: value for key, value in overrides.items() if value is not None}
+        for name, values in by_stage(known).items():
+            if name not in stages:
+                raise UnknownName("stage", name, stages)
+            settings = stages[name]
+            if settings is None:
+                raise RecipeError(f"the stage {name!r} has no settings to tune")
+            _check_fields(name, settings, values)
+            stages[name] = with_values(settings, values)
+        return stages
+
+
+def _check_fields(stage: str, settings: Settings, values: Mapping[str, Value]) -> None:
+    for field in values:
+        if field not in settings.__struct_fields__:
+            raise UnknownName(f"setting of the stage {stage!r}", field, settings.__struct_fields__)
