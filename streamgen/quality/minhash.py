@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamgen.quality.ngrams import Hashes, NGrams, hashed, ngrams
 from streamgen.text import words
 
 BANDS, ROWS = 20, 6
 _BLOCK = 1 << 15  # numbers in a temporary array: 256 KB stay in the cache (22 k texts/s; 1 << 16: 7 k)
+_CHUNK = 4096  # texts that are compared at once
 
 
 class Sketch(NamedTuple):
@@ -58,8 +60,9 @@ class MinHashIndex:
 
     def nearest(self, sketch: Sketch) -> float:
         """The Jaccard similarity of the nearest text that banding proposes; 0.0 where it proposes none."""
-        proposed = set(self._proposed(sketch))
-        return max((jaccard(sketch.shingles, self._shingles[text]) for text in proposed), default=0.0)
+        proposed = [self._shingles[text] for text in set(self._proposed(sketch))]
+        chunks = (proposed[start : start + _CHUNK] for start in range(0, len(proposed), _CHUNK))
+        return max((float(jaccard(sketch.shingles, chunk).max()) for chunk in chunks), default=0.0)
 
     def add(self, sketch: Sketch) -> None:
         """Remember a text."""
@@ -91,13 +94,14 @@ class MinHashIndex:
                 text = self._before[text * BANDS + band]
 
 
-def jaccard(one: Hashes, other: Hashes) -> float:
-    """The share of common elements of two sorted arrays without repeats.
+def jaccard(one: Hashes, others: Sequence[Hashes]) -> NDArray[np.float64]:
+    """The share of common elements of one sorted array without repeats and each of the others.
 
-    >>> float(jaccard(np.array([1, 2, 3], np.uint64), np.array([2, 3, 4], np.uint64)))
-    0.5
+    >>> jaccard(np.array([1, 2, 3], np.uint64), [np.array([2, 3, 4], np.uint64)]).tolist()
+    [0.5]
     """
-    small, large = (one, other) if len(one) <= len(other) else (other, one)
-    at = np.minimum(np.searchsorted(large, small), len(large) - 1)
-    common = int(np.count_nonzero(large[at] == small))
-    return common / (len(one) + len(other) - common)
+    lengths = np.fromiter(map(len, others), np.int64, len(others))
+    flat = np.concatenate(others)
+    is_common = one[np.minimum(np.searchsorted(one, flat), len(one) - 1)] == flat
+    common = np.add.reduceat(is_common, np.cumsum(lengths) - lengths, dtype=np.int64)
+    return np.asarray(common / (len(one) + lengths - common))
