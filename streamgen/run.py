@@ -67,6 +67,7 @@ class Run:
         self._ended = anyio.Event()
         self._end = End()
         self._is_interrupted = self._is_stopped = False
+        self._work = anyio.CancelScope()
         self._error: Exception | None = None
         self._failed = self._surplus = 0
         self._began, self._started = time.time(), time.monotonic()
@@ -104,6 +105,11 @@ class Run:
         """Issue no more tickets: what is in flight is finished and kept, and the run can be resumed."""
         self._is_stopped, self._is_interrupted = True, self._is_interrupted or interrupted
         self._engine.stop("stopped")
+
+    def cancel(self) -> None:
+        """Give up what is in flight, now; what was accepted is kept, and the run can be resumed."""
+        self._is_stopped = self._is_interrupted = True
+        self._work.cancel()
 
     def retune(self, settings: Mapping[str, Value]) -> None:
         """Use these settings, as `stage.setting`, for every ticket that has not begun. Raises RecipeError."""
@@ -218,7 +224,8 @@ class Run:
                 for projection in self._parts.projections:
                     sinks.start_soon(_shielded, projection.run)
                 try:
-                    await self._produce()
+                    with self._work:
+                        await self._produce()
                 finally:
                     self._journal.complete()
         except Exception as error:

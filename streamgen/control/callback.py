@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import inspect
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from threading import Thread
-from types import ModuleType
 from typing import Annotated, Any, TypeAlias, cast
 
 import anyio
 import msgspec
 
-from streamgen.errors import RecipeError, RewardError, UnknownName
+from streamgen.errors import RewardError
+from streamgen.functions import find_function
 from streamgen.record import Record
 from streamgen.settings import Settings
 
@@ -41,7 +36,7 @@ class Callback:
 
     def __init__(self, settings: CallbackSettings) -> None:
         self._settings = settings
-        self._function = _resolve(settings.function, settings.directory)
+        self._function = find_function(settings.function, settings.directory, PATH)
 
     @property
     def metric(self) -> str:
@@ -87,49 +82,3 @@ def _carried(error: BaseException) -> Exception:
     """SystemExit and StopIteration cannot travel through a future."""
     usable = isinstance(error, Exception) and not isinstance(error, StopIteration)
     return error if usable else RewardError(f"the reward function raised {type(error).__name__}: {error}")  # type: ignore[return-value]
-
-
-def _resolve(function: object, directory: str | None) -> Reducer:
-    if callable(function):
-        return cast(Reducer, function)
-    if not isinstance(function, str) or not all(function.partition(":")):
-        raise RecipeError(f'expected "module:function", not {function!r}', PATH)
-    module_name, _, name = function.partition(":")
-    module = _load(module_name, directory)
-    if not callable(found := getattr(module, name, None)):
-        known = [key for key, value in vars(module).items() if inspect.isfunction(value) and not key.startswith("_")]
-        raise UnknownName(f"function of {module_name!r}", name, known, PATH)
-    return cast(Reducer, found)
-
-
-def _load(name: str, directory: str | None) -> ModuleType:
-    """The module from the recipe's directory, or else an installed one."""
-    try:
-        beside = Path(directory, *name.split(".")).with_suffix(".py") if directory else None
-        return _load_file(beside) if beside and beside.is_file() else import_module(name)
-    except Exception as error:
-        where = f"beside the recipe ({directory}) or installed" if directory else "installed"
-        raise RecipeError(
-            f"cannot import {name!r}, looked for {where}: {type(error).__name__}: {error}", PATH
-        ) from error
-
-
-@contextmanager
-def _importable(directory: str) -> Iterator[None]:
-    """Lets the module import its neighbours while it is loaded."""
-    sys.path.insert(0, directory)
-    try:
-        yield
-    finally:
-        sys.path.remove(directory)
-
-
-def _load_file(path: Path) -> ModuleType:
-    """The file as a module under a name of its own: two recipes may both have a `rewards.py` beside them."""
-    name = f"{path.stem}_{hashlib.blake2b(str(path.resolve()).encode(), digest_size=6).hexdigest()}"
-    spec = spec_from_file_location(name, path)
-    assert spec and spec.loader
-    module = sys.modules[name] = module_from_spec(spec)
-    with _importable(str(path.parent)):
-        spec.loader.exec_module(module)
-    return module
