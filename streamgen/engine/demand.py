@@ -6,6 +6,8 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 
+import anyio
+
 from streamgen.engine.ack import Ack
 
 
@@ -14,19 +16,27 @@ class Demand:
 
     With a quota (`missing` records still to be accepted) the credit line follows it: no more tickets are out
     than what is missing divided by the observed acceptance rate, so that the end of a run wastes little.
-    The rate starts from one imagined ticket that was accepted (Laplace's rule), and is moved by every ticket.
+    The rate starts from one imagined ticket that was accepted, and is moved by every one that ends.
     """
 
     def __init__(self, in_flight: int, missing: int | None = None) -> None:
+        if in_flight < 1:
+            raise ValueError(f"in_flight is {in_flight}; at least 1 ticket must be allowed out")
         self.in_flight, self.missing = in_flight, missing
         self.outstanding = self.issued = self.settled_tickets = self.accepted = 0
         self.is_closed = False
+        self._scope: anyio.CancelScope | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.on_settled: Callable[[Sequence[Ack]], None] | None = None
 
     def __repr__(self) -> str:
         missing = "" if self.missing is None else f", {self.missing} missing"
         return f"<Demand {self.outstanding}/{self.line} tickets out{missing}>"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more tickets are wanted: enough was accepted, or the run is being stopped."""
+        return self.is_closed or (self.missing is not None and self.missing <= 0)
 
     @property
     def acceptance_rate(self) -> float:
@@ -42,7 +52,7 @@ class Demand:
 
     async def take(self, limit: int) -> int:
         """1 to `limit` credits, as soon as there are any; 0 once the demand is met or closed."""
-        while not self.is_closed and self.missing != 0:
+        while not self.is_over:
             if (free := self.line - self.outstanding) > 0:
                 taken = min(free, limit)
                 self.outstanding += taken
@@ -51,6 +61,11 @@ class Demand:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         return 0
+
+    def while_wanted(self) -> anyio.CancelScope:
+        """A scope for one wait, which is cancelled when no more tickets are wanted."""
+        self._scope = anyio.CancelScope()
+        return self._scope
 
     def give_back(self, credits: int) -> None:
         """Return credits that no ticket was issued for."""
@@ -79,6 +94,8 @@ class Demand:
         self._wake()
 
     def _wake(self) -> None:
+        if self._scope is not None and self.is_over:
+            self._scope.cancel()
         if self._waiter is not None:
             if not self._waiter.done():
                 self._waiter.set_result(None)

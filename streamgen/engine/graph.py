@@ -32,19 +32,14 @@ class Graph(msgspec.Struct, frozen=True):
 def build_graph(stages: Sequence[Stage]) -> Graph:
     """The checked graph; a stage without inputs reads the one before it, the first one the source.
 
-    Raises GraphError for a name used twice, an unknown input or a cycle.
+    Raises GraphError for a name used twice, an unknown input, a bound below 1 or a cycle.
     """
     chained = [_with_inputs(stages, index) for index in range(len(stages))]
     by_name = {stage.name: stage for stage in chained}
     _check_names(chained)
     for index, stage in enumerate(chained):
-        for name in stage.inputs:
-            if name not in by_name and name != SOURCE:
-                known = [SOURCE, *by_name]
-                raise GraphError(
-                    f"stage {stage.name!r} reads {name!r}, which is no stage{suggestion(name, known)}",
-                    f"$.stages[{index}].inputs",
-                )
+        _check_inputs(stage, [SOURCE, *by_name], f"$.stages[{index}]")
+        _check_bounds(stage, f"$.stages[{index}]")
     return Graph(tuple(by_name[name] for name in _in_order(chained)))
 
 
@@ -60,6 +55,20 @@ def _check_names(stages: Sequence[Stage]) -> None:
         if stage.name in seen or stage.name in (SOURCE, SINK):
             raise GraphError(f"the name {stage.name!r} is taken; each stage needs its own", f"$.stages[{index}].name")
         seen.add(stage.name)
+
+
+def _check_inputs(stage: Stage, known: Sequence[str], path: str) -> None:
+    for name in stage.inputs:
+        if name not in known:
+            message = f"stage {stage.name!r} reads {name!r}, which is no stage{suggestion(name, known)}"
+            raise GraphError(message, f"{path}.inputs")
+
+
+def _check_bounds(stage: Stage, path: str) -> None:
+    for bound in ("parallel", "batch", "capacity", "capacity_bytes"):
+        value = getattr(stage, bound)
+        if value is not None and value < 1:
+            raise GraphError(f"{bound} of stage {stage.name!r} is {value}; it must be at least 1", f"{path}.{bound}")
 
 
 def _in_order(stages: Sequence[Stage]) -> list[str]:

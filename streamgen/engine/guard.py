@@ -11,6 +11,8 @@ from streamgen.engine.ack import Ack, Outcome
 from streamgen.engine.demand import Demand
 from streamgen.errors import NoProgress, TooManyFailures
 
+_LOOKS = 10  # a stall is told at most a tenth of its time late
+
 
 class FailureGuard:
     """Raises TooManyFailures when more than `share` of the last `window` tickets failed, once `enough` have ended."""
@@ -55,20 +57,25 @@ class BarrenGuard:
             return
         self._barren += sum(not ack.surplus for ack in acks)
         for ack in acks:
-            self._reasons.update(f"{stage}: {reason}" for stage, reason in ack.drops or {})
+            self._reasons.update(f"dropped by {stage}: {reason}" for stage, reason in ack.drops or {})
+            if ack.error:
+                self._reasons[f"failed in {ack.error}"] += 1
         if self._barren >= self.limit:
-            reasons = ", ".join(f"{reason} ({times})" for reason, times in self._reasons.most_common(3))
-            why = f"dropped by {reasons}" if reasons else "all failed"
-            raise NoProgress(f"the last {self._barren} tickets gave no accepted record: {why}")
+            reasons = ", ".join(f"{reason} ({times} times)" for reason, times in self._reasons.most_common(3))
+            raise NoProgress(f"the last {self._barren} tickets gave no accepted record: {reasons}")
 
 
 async def watch_for_stall(
     stall_s: float, moves: Callable[[], int], is_excused: Callable[[], bool], describe: Callable[[], str]
 ) -> None:
-    """Raise NoProgress when `moves` has not changed for `stall_s` seconds, and that is not the consumer's wish."""
-    seen = moves()
-    while True:
-        await anyio.sleep(stall_s)
-        if (now := moves()) == seen and not is_excused():
-            raise NoProgress(f"nothing moved for {stall_s:g} s: {describe()}")
+    """Raise NoProgress when `moves` has not changed for `stall_s` seconds, and that is not the consumer's wish.
+
+    It looks ten times in that while, and begins anew whenever something has moved or is excused.
+    """
+    seen, looks = moves(), 0
+    while looks < _LOOKS:
+        await anyio.sleep(stall_s / _LOOKS)
+        now = moves()
+        looks = 0 if now != seen or is_excused() else looks + 1
         seen = now
+    raise NoProgress(f"nothing moved for {stall_s:g} s: {describe()}")

@@ -28,8 +28,9 @@ class Mailbox:
 
     Readers take up to `limit` records at once; larger blocks are cut when they are put.
 
-    Puts and takes are atomic under cancellation: a cancelled `take` has taken nothing, and a wake-up that it
-    had got is passed on. Both return without a turn of the event loop where they need not wait.
+    A cancelled `take` has taken nothing; a cancelled `put` has put nothing, or whole records from the block's
+    beginning. A wake-up that a cancelled one had got is passed on. Neither takes a turn of the event loop where it
+    need not wait.
     """
 
     def __init__(self, capacity: int, writers: int, *, limit: int = 64, capacity_bytes: int | None = None) -> None:
@@ -54,22 +55,18 @@ class Mailbox:
         return self._count >= self.capacity or (self.capacity_bytes is not None and self._bytes >= self.capacity_bytes)
 
     def put_nowait(self, block: Block) -> bool:
-        """Append the whole block if there is room for it; otherwise change nothing and return False."""
+        """Append the whole block (of at least one record) if there is room; otherwise change nothing, return False."""
         added = len(block.records)
-        if self.capacity_bytes is not None:
-            if self._room_for(block) < added:
-                return False
-            self._bytes += size_bytes(block.records)
-            self.peak_bytes = max(self.peak_bytes, self._bytes)
-        elif self._count + added > self.capacity:
+        count = self._count + added
+        if count > self.capacity or (self.capacity_bytes is not None and not self._weigh_in(block)):
             return False
         if added <= self.limit:
             self._blocks.append(block)
         else:
-            self._blocks.extend(_part(block, at, at + self.limit) for at in range(0, added, self.limit))
-        self._count += added
-        if self._count > self.peak:
-            self.peak = self._count
+            self._blocks.extend([_part(block, at, at + self.limit) for at in range(0, added, self.limit)])
+        self._count = count
+        if count > self.peak:
+            self.peak = count
         if self._readers_waiting:
             _wake(self._readers_waiting, added)
         return True
@@ -86,14 +83,18 @@ class Mailbox:
 
     def take_nowait(self) -> Block | None:
         """1 to `limit` records if any are here."""
-        if not self._count:
+        blocks = self._blocks
+        if not blocks:
             return None
-        block = self._blocks.popleft()
-        if self._blocks and len(block.records) < self.limit:
+        block = blocks.popleft()
+        taken = len(block.records)
+        if taken < self.limit and blocks:
             block = self._filled(block)
-        self._count -= len(block.records)
+            taken = len(block.records)
+        self._count -= taken
         if self.capacity_bytes is not None:
-            self._bytes -= size_bytes(block.records)
+            # a handler that changes columns in place changes sizes, too: the account starts anew where it can
+            self._bytes = self._bytes - size_bytes(block.records) if blocks else 0
         if self._writers_waiting:
             _wake(self._writers_waiting, 1)
         return block
@@ -111,6 +112,14 @@ class Mailbox:
         self._writers -= 1
         if not self._writers:
             _wake(self._readers_waiting, len(self._readers_waiting))
+
+    def _weigh_in(self, block: Block) -> bool:
+        """Add the block's bytes if there is room for all of it."""
+        if self._room_for(block) < len(block.records):
+            return False
+        self._bytes += size_bytes(block.records)
+        self.peak_bytes = max(self.peak_bytes, self._bytes)
+        return True
 
     def _room_for(self, block: Block) -> int:
         """How many of the block's first records may enter now."""

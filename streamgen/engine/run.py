@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Protocol
 
 import anyio
 import msgspec
 
 from streamgen.engine.ack import Ack, Desk, settle_all
-from streamgen.engine.actor import Actor, Contexts, Letter, Outlet, Surroundings
+from streamgen.engine.actor import Actor, Contexts, Letter, Surroundings
 from streamgen.engine.demand import Demand
 from streamgen.engine.graph import SINK, SOURCE, Graph
 from streamgen.engine.guard import BarrenGuard, FailureGuard, watch_for_stall
-from streamgen.engine.mailbox import Block, Mailbox
+from streamgen.engine.mailbox import NOTHING, Block, Mailbox
+from streamgen.engine.outlet import Outlet
 from streamgen.engine.stage import Kind, kind_of
 from streamgen.engine.statistics import Counts, EngineStatistics
+from streamgen.errors import FatalError
 
-_PUMP = 64  # tickets issued, or records stored, at a time: what an inline stage takes at once
-_SINK_CAPACITY = 256
+_AT_ONCE = 256  # tickets that are asked of the source, or records that are handed to the sink, at a time at most
 
 
 class Source(Protocol):
     """Where tickets start."""
 
     async def take(self, credits: int, desk: Desk) -> Block:
-        """At most `credits` new tickets' records with their acks, which report to `desk`; none at the end."""
+        """At most `credits` new tickets' records, each with an ack that reports to `desk`; none at the end.
+
+        Cancelled while it waits when no more tickets are wanted (quota met, `stop`); what it had not returned is
+        then nobody's.
+        """
         ...
 
 
@@ -64,6 +69,7 @@ class Engine:
         self.is_tuned = False  # set once tickets with different settings may be out
         self.is_paused: Callable[[], bool] = lambda: False  # whether the consumer makes the run wait
         self._source, self._accept = source, accept
+        self._storing = 0
         self._now: Callable[[], float] = lambda: 0.0
         self._started = 0.0
         self._watchers: list[Callable[[Sequence[Ack]], None]] = [on_settled] if on_settled else []
@@ -82,7 +88,19 @@ class Engine:
         return f"<Engine {self.demand!r} {[f'{a.stage.name}: {a.inbox!r}' for a in self._actors]}>"
 
     async def run(self) -> None:
-        """Run to the end. Raises FatalError (the reason is in it) when the run had to be given up."""
+        """Run to the end. Raises FatalError (the reason is in it) when the run had to be given up.
+
+        What breaks the run is raised as it is, out of its task groups; an ExceptionGroup means different causes.
+        """
+        cause: BaseException | None = None
+        try:
+            await self._run()
+        except BaseExceptionGroup as group:
+            cause = _cause(group)
+        if cause is not None:  # outside the handler, so that the groups do not become its context
+            raise cause
+
+    async def _run(self) -> None:
         self._now = asyncio.get_running_loop().time
         self._started = self._now()
         async with anyio.create_task_group() as guards:
@@ -115,7 +133,9 @@ class Engine:
     def describe(self) -> str:
         """Which stage waits for what."""
         states = [self._state(actor) for actor in self._actors]
-        return "; ".join(state for state in states if state) or "every stage is idle; the source or the sink waits"
+        if self._storing:
+            states.append(f"the sink has {self._storing} records in its hands, {len(self._boxes[SINK])} wait for it")
+        return "; ".join(state for state in states if state) or "every stage is idle; the source gives no tickets"
 
     def _state(self, actor: Actor) -> str:
         counts, name = actor.counts, actor.stage.name
@@ -136,7 +156,7 @@ class Engine:
             )
             for stage in self.graph.stages
         }
-        return {**boxes, SINK: Mailbox(_SINK_CAPACITY, self.graph.writers(SINK), limit=_PUMP)}
+        return {**boxes, SINK: Mailbox(_AT_ONCE, self.graph.writers(SINK), limit=_AT_ONCE)}
 
     def _outboxes(self, name: str) -> dict[str, Mailbox]:
         return {reader: self._boxes[reader] for reader in self.graph.readers(name)}
@@ -144,8 +164,8 @@ class Engine:
     async def _pump(self) -> None:
         """The source's actor: a ticket for each credit, until there are no more of either."""
         outlet = Outlet(self._outboxes(SOURCE), Counts())
-        while credits := await self.demand.take(_PUMP):
-            block = await self._source.take(credits, self.demand)
+        while credits := await self.demand.take(_AT_ONCE):
+            block = await self._tickets(credits)
             if len(block.records) < credits:
                 self.demand.give_back(credits - len(block.records))
             if not block.records:
@@ -153,11 +173,22 @@ class Engine:
             await outlet.emit(block)
         outlet.close()
 
+    async def _tickets(self, credits: int) -> Block:
+        """What the source gives, or nothing when the demand ends while it waits."""
+        block = NOTHING
+        with self.demand.while_wanted():
+            block = await self._source.take(credits, self.demand)
+        if len(block.records) > credits:
+            raise FatalError(f"the source gave {len(block.records)} tickets for {credits} credits")
+        return block
+
     async def _store(self) -> None:
         """The sink's actor."""
         inbox = self._boxes[SINK]
         while (block := await inbox.take()).records:
+            self._storing = len(block.records)
             await self._accept(block)
+            self._storing = 0
             settle_all(block.acks)
 
     def _settled(self, acks: Sequence[Ack]) -> None:
@@ -166,3 +197,20 @@ class Engine:
 
     def _moves(self) -> int:
         return self.demand.settled_tickets + sum(a.counts.received + a.counts.emitted for a in self._actors)
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error behind a group; fatal errors of one kind (a wrong key met by each worker) count as one."""
+    errors = list(_leaves(group))
+    kinds = {type(error) for error in errors}
+    if len(errors) == 1 or (len(kinds) == 1 and isinstance(errors[0], FatalError)):
+        return errors[0]
+    return BaseExceptionGroup("the run broke for several reasons", errors)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

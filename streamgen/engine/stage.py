@@ -6,6 +6,7 @@ import inspect
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
@@ -60,7 +61,11 @@ class Kind(Enum):
 
 def kind_of(handler: Handler) -> Kind:
     """Read off the handler's signature: `async def` awaits, a first parameter annotated as a sequence takes batches."""
-    function = handler if inspect.isroutine(handler) else type(handler).__call__
+    function: Any = handler
+    while isinstance(function, partial):
+        function = function.func
+    if not inspect.isroutine(function):
+        function = type(function).__call__
     if inspect.iscoroutinefunction(function):
         return Kind.AWAITING
     return Kind.BATCH if _takes_sequence(function) else Kind.INLINE

@@ -14,7 +14,9 @@ _BUCKETS_PER_DOUBLING = 8  # latency quantiles are exact to 2 ** (1/16) - 1 = 4.
 class StageStatistics(msgspec.Struct, frozen=True):
     """A stage's counts (records) and times (seconds) so far.
 
-    `busy` is the share of its handlers' time that was spent in them, 0 to 1.
+    Each record received is at last dropped, failed, abandoned, or replaced by what it emits: itself, or several.
+    `in_flight` are workers that hold a record (one that awaits) or a block (any other). `busy` is the share of its
+    workers' time that was spent in the handler, 0 to 1.
     """
 
     name: str
@@ -22,6 +24,7 @@ class StageStatistics(msgspec.Struct, frozen=True):
     emitted: int = 0
     dropped: Mapping[str, int] = {}
     failed: Mapping[str, int] = {}
+    abandoned: int = 0
     waiting: int = 0
     in_flight: int = 0
     busy: float = 0.0
@@ -51,16 +54,31 @@ class EngineStatistics(msgspec.Struct, frozen=True):
 class Counts:
     """A stage's live counters."""
 
-    __slots__ = ("blocked_on", "busy_s", "dropped", "emitted", "failed", "latencies", "received", "started")
+    __slots__ = (
+        "abandoned",
+        "blocked",
+        "busy_s",
+        "dropped",
+        "emitted",
+        "failed",
+        "latencies",
+        "received",
+        "started",
+    )
 
     def __init__(self) -> None:
-        self.received = self.emitted = 0
+        self.received = self.emitted = self.abandoned = 0
         self.dropped: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.busy_s = 0.0
         self.latencies: dict[int, int] = {}
         self.started: dict[int, float] = {}  # worker -> when it took the record that it holds
-        self.blocked_on: str | None = None
+        self.blocked: Counter[str] = Counter()  # reader -> workers that wait for room in front of it
+
+    @property
+    def blocked_on(self) -> str | None:
+        """The reader that most workers wait for."""
+        return next((reader for reader, workers in self.blocked.most_common(1) if workers), None)
 
     def spent(self, seconds: float, records: int) -> None:
         """Note that `records` records took `seconds` together."""
@@ -87,6 +105,7 @@ class Counts:
             self.emitted,
             dict(self.dropped),
             dict(self.failed),
+            self.abandoned,
             waiting,
             len(self.started),
             min(1.0, self.busy_s / (elapsed_s * parallel)) if elapsed_s > 0 else 0.0,
