@@ -87,9 +87,10 @@ def _is_phone(match: re.Match[str]) -> bool:
 
 _NUMBER = re.compile(r"[0-9]+")
 _EXTENSION = re.compile(r"\s*(?:x|ext)", re.IGNORECASE)
-# Dates in both orders, the grouping of US social security numbers, ISBN-13.
 _NO_PHONE = re.compile(
-    r"(?:19|20)\d\d([-./ ])\d\d?\1\d\d?|\d\d?([-./ ])\d\d?\2(?:19|20)\d\d|\d{3}-\d\d-\d{4}|97[89][- ]?(?:\d[- ]?){10}",
+    r"(?:19|20)\d\d([-./ ])\d\d?\1\d\d?|\d\d?([-./ ])\d\d?\2(?:19|20)\d\d"  # dates
+    r"|(?:(?:19|20)\d\d[- ]?)+|\d{1,3}(?: \d00)+|\d+\.\d+|0+"  # years, round numbers, fractions
+    r"|\d{3}-\d\d-\d{4}|97[89][- ]?(?:\d[- ]?){10}",  # US social security numbers, ISBN-13
     re.ASCII,
 )
 _CUE_BEFORE = re.compile(
