@@ -1,0 +1,207 @@
+"""The `streamgen` command. What a command does stands in the module that it imports when it is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from streamgen import __version__
+from streamgen.errors import StreamgenError
+
+if TYPE_CHECKING:
+    from streamgen.recipe import Recipe
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 usage or recipe, 3 stopped by a budget, 130 interrupted (3 and 130 resume)."
+)
+
+_RECIPE = click.Path(path_type=Path, dir_okay=False)
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn the errors that a user can act on into a message and their exit code."""
+    try:
+        yield
+    except StreamgenError as error:
+        from streamgen.log import mask
+
+        click.secho(f"error: {mask(str(error))}", fg="red", err=True)
+        sys.exit(error.exit_code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.version_option(__version__, prog_name="streamgen")
+def main() -> None:
+    """Makes text data sets for training language models.
+
+    A recipe (TOML, YAML or JSON) says which models to ask, through which stages the answers go, how many records to
+    accept and what may be spent. Begin with `streamgen init`, look with `streamgen preview recipe.toml`, then
+    `streamgen run recipe.toml`. A run that was stopped, in whatever way, goes on when the same command is given again.
+    """
+
+
+@main.command("run", epilog=EXIT_CODES)
+@click.argument("recipe", type=_RECIPE)
+@click.option("--out", type=_DIRECTORY, help="The run's directory; runs/<name> if not given. An old run goes on there.")
+@click.option(
+    "--accept", type=click.IntRange(min=0), help="How many records to accept, instead of the recipe's number."
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Set a value of the recipe, as in stages.answer.temperature=0.5.",
+)  # noqa: E501
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
+@click.option("-v", "--verbose", is_flag=True, help="Log what happens, to standard error.")
+def run_command(
+    recipe: Path, out: Path | None, accept: int | None, overrides: tuple[str, ...], as_json: bool, verbose: bool
+) -> None:
+    """Run RECIPE until its records are accepted, its source has ended or its budget is spent.
+
+    Ctrl-C stops it gently: what is in flight is finished and kept. A second Ctrl-C stops at once. Either way the same
+    command goes on later, and pays for nothing twice.
+    """
+    with told():
+        from streamgen.command_run import run_recipe
+
+        sys.exit(run_recipe(_load(recipe, overrides), out, accept, as_json=as_json, verbose=verbose))
+
+
+@main.command()
+@click.argument("recipe", type=_RECIPE)
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Set a value of the recipe.")
+def validate(recipe: Path, overrides: tuple[str, ...]) -> None:
+    """Check RECIPE without running it: names, types, columns, files, keys. Exits with 2 where something is wrong."""
+    with told():
+        from streamgen.command_run import describe
+
+        click.echo(describe(_load(recipe, overrides)))
+
+
+@main.command()
+@click.argument("recipe", type=_RECIPE)
+@click.option("-n", "number", default=5, show_default=True, type=click.IntRange(min=1), help="How many records.")
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Set a value of the recipe.")
+def preview(recipe: Path, number: int, overrides: tuple[str, ...]) -> None:
+    """Make a few records of RECIPE, show them with what was dropped, and keep nothing."""
+    with told():
+        from streamgen.command_run import preview_recipe
+
+        sys.exit(preview_recipe(_load(recipe, overrides), number))
+
+
+@main.command()
+@click.argument("directory", type=_DIRECTORY)
+@click.option("--format", "format_", required=True, help="jsonl, alpaca, sharegpt, chatml, openai or parquet.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The file to write; .gz and .zst compress.")
+@click.option("--meta", is_flag=True, help="Keep each record's provenance under `_meta`.")
+@click.option("--prompt-column", help="The column with what is asked, where it has a name of its own.")
+@click.option("--response-column", help="The column with the answer.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def export(
+    directory: Path,
+    format_: str,
+    out: Path,
+    meta: bool,
+    prompt_column: str | None,
+    response_column: str | None,
+    overwrite: bool,
+) -> None:
+    """Write the accepted records of the run in DIRECTORY in a format that trainers read."""
+    with told():
+        from streamgen.export import export as write
+
+        count = write(
+            directory, format_, out, meta=meta,
+            prompt_column=prompt_column, response_column=response_column, overwrite=overwrite,
+        )  # fmt: skip
+        click.echo(f"{count} records written to {out}")
+
+
+@main.command()
+@click.argument("directory", type=_DIRECTORY)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The page to write; report.html in DIRECTORY if not given."
+)
+def report(directory: Path, out: Path | None) -> None:
+    """Write a self-contained HTML page about the run in DIRECTORY: what was kept, dropped and why, spent, samples."""
+    with told():
+        from streamgen.report import write_report
+
+        click.echo(f"report written to {write_report(directory, out)}")
+
+
+@main.command()
+@click.argument("directory", type=_DIRECTORY)
+@click.argument("what", default="records", type=click.Choice(["records", "letters", "drops", "trials", "sessions"]))
+@click.option("-n", "number", default=10, show_default=True, type=click.IntRange(min=1), help="How many rows.")
+def inspect(directory: Path, what: str, number: int) -> None:
+    """Show the records of the run in DIRECTORY, or its dead letters, drops, trials or sessions. Also while it runs."""
+    with told():
+        from rich.console import Console
+
+        from streamgen.inspection import show
+
+        Console().print(show(directory, what, number))
+
+
+@main.group()
+def models() -> None:
+    """The models that run on this machine, without a key and without a network."""
+
+
+@models.command("list")
+def models_list() -> None:
+    """Show which models can be fetched and which are here."""
+    from rich.console import Console
+
+    from streamgen.command_models import table
+
+    Console().print(table())
+
+
+@models.command("pull")
+@click.argument("name")
+def models_pull(name: str) -> None:
+    """Fetch the model NAME into the local store and verify it."""
+    with told():
+        from streamgen.command_models import pull_with_progress
+
+        click.echo(str(pull_with_progress(name)))
+
+
+@main.command()
+@click.argument("path", default="recipe.toml", type=_RECIPE)
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def init(path: Path, overwrite: bool) -> None:
+    """Write a commented recipe to PATH, ready to run on this machine."""
+    with told():
+        from streamgen.command_run import write_first_recipe
+
+        click.echo(write_first_recipe(path, overwrite))
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script for SHELL: add `eval "$(streamgen completion bash)"` to its start-up file."""
+    from click.shell_completion import get_completion_class
+
+    completer = get_completion_class(shell)
+    assert completer is not None
+    click.echo(completer(main, {}, "streamgen", "_STREAMGEN_COMPLETE").source())
+
+
+def _load(path: Path, overrides: tuple[str, ...]) -> Recipe:
+    from streamgen.recipe import Recipe
+
+    return Recipe.load(path, overrides)

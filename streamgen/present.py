@@ -1,0 +1,168 @@
+"""What a person sees of a run: live progress, records, the summary at its end."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Mapping
+
+import anyio
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from streamgen.control.controller import ControllerSummary
+from streamgen.engine.statistics import StageStatistics
+from streamgen.record import Record
+from streamgen.run import Run
+from streamgen.summary import RunStatistics, Summary
+
+_FRAMES_S = 0.25  # between two pictures on a terminal
+_LINES_S = 5.0  # between two log lines elsewhere
+_PACE_S = 30.0  # the rate shown is that of the last half minute
+
+_STYLES = {"done": "green", "running": "cyan", "failed": "red", "source_ended": "red"}
+
+
+class Progress:
+    """Follows a run: a live table on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._console = Console(stderr=True)
+        self._seen: deque[tuple[float, int]] = deque()
+
+    async def follow(self) -> None:
+        """Show the run until cancelled."""
+        if not self._console.is_terminal:
+            await self._log()
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            while True:
+                live.update(self._picture(), refresh=True)
+                await anyio.sleep(_FRAMES_S)
+
+    async def _log(self) -> None:
+        while True:
+            await anyio.sleep(_LINES_S)
+            now = self._run.statistics()
+            print(f"{now.name}: {_headline(now, self._pace(now))}", file=sys.stderr, flush=True)
+
+    def _pace(self, now: RunStatistics) -> float:
+        """Accepted records a second, lately."""
+        self._seen.append((now.engine.elapsed_s, now.accepted))
+        while self._seen[-1][0] - self._seen[0][0] > _PACE_S:
+            self._seen.popleft()
+        seconds = self._seen[-1][0] - self._seen[0][0]
+        return (self._seen[-1][1] - self._seen[0][1]) / seconds if seconds else 0.0
+
+    def _picture(self) -> RenderableType:
+        now = self._run.statistics()
+        head = Text(f"{now.name}  ", "bold").append(_headline(now, self._pace(now)), "default")
+        parts: list[RenderableType] = [head]
+        if now.wanted:
+            parts.append(ProgressBar(total=now.wanted, completed=now.accepted, width=60))
+        return Group(*parts, _live_stages(now))
+
+
+def summary_view(summary: Summary) -> RenderableType:
+    """What was kept, dropped and why, spent, learned, and where the files are."""
+    end, now = summary.end, summary.statistics
+    style = _STYLES.get(end.reason, "yellow")
+    title = Text.assemble((f" {now.name} ", "bold"), (f" {end.reason.replace('_', ' ')} ", f"bold {style} reverse"))
+    body: list[RenderableType] = [Text(end.message, style), Text(""), _funnel(now), Text(""), Text(_spent(now))]
+    if now.failed:
+        body.append(Text(f"{now.failed} dead letters: streamgen inspect {summary.directory} letters", "yellow"))
+    if now.surplus:
+        body.append(Text(f"{now.surplus} surplus records are kept for a larger --accept"))
+    if summary.trials and summary.trials.trials:
+        body += [Text(""), _trials(summary.trials)]
+    if summary.directory:
+        body += [Text(""), Text(f"files: {summary.directory}/ {', '.join(summary.files)}".rstrip())]
+        body.append(Text(f"look:  streamgen report {summary.directory}", "dim"))
+    return Panel(Group(*body), title=title, title_align="left", border_style=style, padding=(1, 2))
+
+
+def record_panel(record: Record) -> RenderableType:
+    """One record, column by column."""
+    rows = Table.grid(padding=(0, 2))
+    for name, value in record.columns.items():
+        rows.add_row(Text(name, "bold cyan"), Text(value if isinstance(value, str) else repr(value)))
+    return Panel(rows, title=f"record {record.id}", title_align="left", border_style="dim")
+
+
+def _headline(now: RunStatistics, pace: float) -> str:
+    wanted = f"/{now.wanted}" if now.wanted is not None else ""
+    parts = [f"{now.accepted}{wanted} accepted", f"{pace:.1f}/s"]
+    if now.wanted and pace:
+        parts.append(f"about {_time((now.wanted - now.accepted) / pace)} left")
+    parts.append(_spent(now))
+    return ", ".join(parts)
+
+
+def _spent(now: RunStatistics) -> str:
+    spent = now.spent
+    priced = any(endpoint.usage.cost_usd is not None for endpoint in now.endpoints) or spent.usd
+    money = f"${spent.usd:.4f}" if priced else "no price given"
+    return f"{spent.requests} calls, {spent.tokens:,} tokens, {money}, {_time(60 * spent.minutes)}"
+
+
+def _funnel(now: RunStatistics) -> Table:
+    rows = Table("stage", "in", "out", "dropped", "failed", box=None, header_style="dim", pad_edge=False)
+    for stage in now.engine.stages:
+        rows.add_row(stage.name, str(stage.received), str(stage.emitted), _counts(stage.dropped), _counts(stage.failed))
+    rows.add_row(Text("accepted", "bold green"), "", Text(str(now.accepted), "bold green"), "", "")
+    return rows
+
+
+def _live_stages(now: RunStatistics) -> Table:
+    rows = Table("stage", "in", "out", "waiting", "in flight", "busy", "p50", "dropped", box=None, header_style="dim")
+    for stage in now.engine.stages:
+        rows.add_row(*_live_cells(stage), style="bold" if stage.name == now.engine.bottleneck else "")
+    return rows
+
+
+def _live_cells(stage: StageStatistics) -> list[str]:
+    numbers = (stage.received, stage.emitted, stage.waiting, stage.in_flight)
+    p50 = "" if stage.latency_p50_s is None else _time(stage.latency_p50_s)
+    return [stage.name, *map(str, numbers), f"{stage.busy:.0%}", p50, _counts(stage.dropped)]
+
+
+def _trials(trials: ControllerSummary) -> Table:
+    """The best trials, and what is recommended."""
+    rows = Table("trial", "reward", "settings", box=None, header_style="dim", pad_edge=False)
+    told = [result for result in trials.trials if result.reward and result.reward.value is not None]
+    for result in sorted(told, key=lambda r: -(r.reward.value or 0.0 if r.reward else 0.0))[:3]:
+        assert result.reward
+        rows.add_row(str(result.trial.id), f"{result.reward.value:.3f}", _settings(result.trial.settings))
+    if trials.recommended:
+        rows.add_row("chosen", "", Text(_settings(trials.recommended), "bold"))
+    return rows
+
+
+def _settings(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} = {_short(value)}" for name, value in settings.items())
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)[:60]
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _time(seconds: float) -> str:
+    """A duration as people say it.
+
+    >>> _time(0.02), _time(75)
+    ('20 ms', '1 min 15 s')
+    """
+    if seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
