@@ -19,6 +19,7 @@ from streamgen.generate._lines import clean_lines
 from streamgen.generate._seeds import in_words, seeds_by_class
 from streamgen.generate.chat import SamplingSettings, sampling
 from streamgen.llm.model import Message, Response
+from streamgen.llm.retry import CallError, Kind
 from streamgen.record import Record
 from streamgen.settings import FilePath
 
@@ -81,7 +82,12 @@ async def labelled(record: Record, context: Context[LabelledSettings]) -> Result
     """Records with a new text and its label. Drops: empty, cut, echo, not_an_example (the first text's reason)."""
     settings = context.settings
     order = draw(settings, context.ticket, context.rng)
-    response = await _ask(order, context)
+    try:
+        response = await _ask(order, context)
+    except CallError as error:
+        if error.kind is Kind.EMPTY:
+            return Drop("empty")
+        raise
     known = (*seeds_by_class(settings.seeds, settings.text, settings.label).get(order.label, ()), order.meaning)
     label = in_words(order.label)
     cleaned = clean_lines(response.text, label=label, known=known, cut=response.finish_reason == "length")

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+from asking import asking
+
+from streamgen.engine.stage import Drop
+from streamgen.errors import RecipeError
+from streamgen.generate._lines import clean, clean_lines
+from streamgen.generate._seeds import seeds_by_class
+from streamgen.generate.labelled import LabelledSettings, draw, labelled
+from streamgen.llm.model import ChatRequest, CompletionRequest, Response
+from streamgen.llm.retry import CallError, Kind
+from streamgen.record import Record
+
+ROWS = [
+    {"text": "Play some jazz", "label": "PlayMusic"},
+    {"text": "Put on a waltz", "label": "PlayMusic"},
+    {"text": "Will it rain in Graz", "label": "GetWeather"},
+]
+
+
+@pytest.fixture
+def seeds(tmp_path: Path) -> str:
+    return written(tmp_path / "seeds.jsonl", *map(json.dumps, ROWS))
+
+
+def written(path: Path, *lines: str) -> str:
+    path.write_text("\n".join(lines))
+    return str(path)
+
+
+async def test_a_list_is_continued_and_its_first_line_becomes_a_labelled_record(seeds: str) -> None:
+    settings = LabelledSettings(model="m", seeds=seeds, task="Ways to", temperature=0.7)
+    context, model = asking(settings, ['Play the blues"'])
+    result = await labelled(Record("0", {"origin": "x"}), context)
+    assert result == Record("0", {"origin": "x", "text": "Play the blues", "label": "PlayMusic"})
+    (request,) = model.requests
+    assert isinstance(request, CompletionRequest)
+    assert request.prompt == 'Ways to play music:\n"Play some jazz"\n"Put on a waltz"\n"'
+    assert (request.stop, request.max_tokens, request.temperature) == (("\n",), 48, 0.7)
+    assert request.seed is not None
+
+
+async def test_a_long_list_gives_several_records_and_what_is_beyond_n_is_left(seeds: str) -> None:
+    path = written(Path(seeds).parent / "others.jsonl", '{"utterance": "Play jazz", "intent": "PlayMusic"}')
+    settings = LabelledSettings(model="m", seeds=path, n=2, text="utterance", label="intent")
+    context, model = asking(settings, ['Play a"\n"Play b"\n"Play c"\n"Pl'])
+    result = await labelled(Record("0"), context)
+    assert isinstance(result, list)
+    assert [record.columns for record in result] == [
+        {"utterance": "Play a", "intent": "PlayMusic"},
+        {"utterance": "Play b", "intent": "PlayMusic"},
+    ]
+    assert (model.requests[0].stop, model.requests[0].max_tokens) == (("\n\n",), 96)
+
+
+@pytest.mark.parametrize(
+    ("method", "roles"), [("zero_shot", "system user"), ("few_shot", "system user assistant user assistant user")]
+)
+async def test_chat_methods_show_the_shots_as_earlier_turns(seeds: str, method: str, roles: str) -> None:
+    settings = LabelledSettings(model="m", seeds=seeds, method=method, task="Ways to")  # type: ignore[arg-type]
+    context, model = asking(settings, ['1. "Play a polka"'])
+    assert await labelled(Record("0"), context) == Record("0", {"text": "Play a polka", "label": "PlayMusic"})
+    (request,) = model.requests
+    assert isinstance(request, ChatRequest)
+    assert " ".join(message.role for message in request.messages) == roles
+    assert request.messages[-1].content == "Ways to play music. Write one more."
+
+
+async def test_attributes_are_named_behind_the_part_that_prompts_share(seeds: str) -> None:
+    settings = LabelledSettings(
+        model="m", seeds=seeds, method="attributes", attributes={"tone": ("politely",)}, task="Ways to"
+    )
+    context, model = asking(settings, ["Please play a polka"])
+    await labelled(Record("0"), context)
+    (request,) = model.requests
+    assert isinstance(request, CompletionRequest)
+    shared = 'Ways to play music:\n"Play some jazz"\n"Put on a waltz"\n'
+    assert request.prompt == f'{shared}\nWays to play music, politely:\n"'
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Response(' play   some JAZZ!"'), "echo"),
+        (Response("Play the long one that never", "length"), "cut"),
+        (Response(' "'), "empty"),
+        (Response("Here are some more:"), "not_an_example"),
+        (CallError(Kind.EMPTY, "an answer without text"), "empty"),
+    ],
+)
+async def test_an_answer_that_cannot_be_used_is_dropped_with_its_reason(
+    seeds: str, answer: Response | CallError, reason: str
+) -> None:
+    context, _ = asking(LabelledSettings(model="m", seeds=seeds), [answer])
+    assert await labelled(Record("0"), context) == Drop(reason)
+
+
+def test_classes_take_turns_and_a_ticket_always_draws_the_same(seeds: str) -> None:
+    settings = LabelledSettings(
+        model="m", seeds=seeds, shots=1, descriptions={"PlayMusic": ("play a song", "play an album")}
+    )
+    orders = [draw(settings, ticket, Random(ticket)) for ticket in range(40)]
+    assert Counter(order.label for order in orders) == {"PlayMusic": 20, "GetWeather": 20}
+    music = orders[::2]
+    assert {order.wish for order in music} == {"play a song", "play an album"}
+    assert {order.meaning for order in music} == {"play a song"}
+    assert {order.shots for order in music} == {("Play some jazz",), ("Put on a waltz",)}
+    assert draw(settings, 7, Random(7)) == orders[7]
+
+
+def test_cleaning_strips_numbers_labels_and_remarks() -> None:
+    answer = '1. Play a\n2) play music: Play b\n- "Play c" (polite)\nSure!\n\n  • Play A!\n\nPlay d is cut he'
+    cleaned = clean_lines(answer, label="play music", known=["Play b?"], cut=True)
+    assert cleaned.texts == ["Play a", "Play c"]
+    assert cleaned.reasons == ["cut", "echo", "not_an_example", "echo"]
+    assert clean("5 stars for this book") == "5 stars for this book"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([json.dumps(ROWS[0]), "{oops"], "line 2 is not a JSON object"),
+        ([json.dumps({"text": "Play"})], "line 1 lacks 'label'"),
+        ([""], "holds no seeds"),
+    ],
+)
+def test_seeds_that_cannot_be_read_name_the_line(tmp_path: Path, lines: list[str], message: str) -> None:
+    path = written(tmp_path / "seeds.jsonl", *lines)
+    with pytest.raises(RecipeError, match=message):
+        LabelledSettings(model="m", seeds=path).check()
+
+
+def test_a_label_without_a_seed_needs_zero_shot(seeds: str) -> None:
+    settings = LabelledSettings(model="m", seeds=seeds, labels=("PlayMusic", "RateBook"))
+    with pytest.raises(ValueError, match="labels: 'RateBook' has no seed"):
+        settings.check()
+    LabelledSettings(model="m", seeds=seeds, labels=("PlayMusic", "RateBook"), method="zero_shot").check()
+
+
+def test_a_description_of_no_label_is_refused(seeds: str) -> None:
+    settings = LabelledSettings(model="m", seeds=seeds, descriptions={"PlayMusik": "play music"})
+    with pytest.raises(ValueError, match="descriptions: 'PlayMusik' is no label; the labels are PlayMusic, GetWeather"):
+        settings.check()
+
+
+def test_seeds_are_grouped_in_file_order(seeds: str) -> None:
+    assert seeds_by_class(seeds, "text", "label") == {
+        "PlayMusic": ("Play some jazz", "Put on a waltz"),
+        "GetWeather": ("Will it rain in Graz",),
+    }
