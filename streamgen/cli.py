@@ -22,6 +22,13 @@ EXIT_CODES = (
 
 _RECIPE = click.Path(path_type=Path, dir_okay=False)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_overrides = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Set a value of the recipe, as in stages.answer.temperature=0.5; may be repeated.",
+)
 
 
 @contextmanager
@@ -53,13 +60,7 @@ def main() -> None:
 @click.option(
     "--accept", type=click.IntRange(min=0), help="How many records to accept, instead of the recipe's number."
 )
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Set a value of the recipe, as in stages.answer.temperature=0.5.",
-)  # noqa: E501
+@_overrides
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens, to standard error.")
 def run_command(
@@ -78,7 +79,7 @@ def run_command(
 
 @main.command()
 @click.argument("recipe", type=_RECIPE)
-@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Set a value of the recipe.")
+@_overrides
 def validate(recipe: Path, overrides: tuple[str, ...]) -> None:
     """Check RECIPE without running it: names, types, columns, files, keys. Exits with 2 where something is wrong."""
     with told():
@@ -90,7 +91,7 @@ def validate(recipe: Path, overrides: tuple[str, ...]) -> None:
 @main.command()
 @click.argument("recipe", type=_RECIPE)
 @click.option("-n", "number", default=5, show_default=True, type=click.IntRange(min=1), help="How many records.")
-@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Set a value of the recipe.")
+@_overrides
 def preview(recipe: Path, number: int, overrides: tuple[str, ...]) -> None:
     """Make a few records of RECIPE, show them with what was dropped, and keep nothing."""
     with told():

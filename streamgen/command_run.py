@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
@@ -56,10 +57,8 @@ def preview_recipe(recipe: Recipe, number: int) -> int:
         async with open_run(small) as run:
             async with anyio.create_task_group() as company:
                 company.start_soon(_obey_signals, run)
-                try:
+                with suppress(StreamgenError):  # the summary tells it
                     records.extend([record async for record in run])
-                except StreamgenError:
-                    pass  # the summary tells it
                 company.cancel_scope.cancel()
             return run.summary()
 
@@ -98,10 +97,8 @@ async def _followed(run: Run) -> Summary:
     async with anyio.create_task_group() as company:
         company.start_soon(_obey_signals, run)
         company.start_soon(Progress(run).follow)
-        try:
+        with suppress(StreamgenError):  # the summary tells it
             await run.finish()
-        except StreamgenError:
-            pass  # the summary tells it
         company.cancel_scope.cancel()
     return run.summary()
 
