@@ -37,6 +37,7 @@ _PREAMBLE = re.compile(r"\A\s*(?:sure|here|certainly|of course|ok(?:ay)?|absolut
 _LEAD = re.compile(r"\A\s*(?:\d+\s*[.):]\s*)?(?:\W*(?:new\s+)?(?:task|instruction)\s*\d*\**\s*:[\s*]*)?", re.IGNORECASE)
 _INSTANCE = re.compile(r"\A\s*(?:Input:)?(.*?)^\s*Output:(.*)\Z", re.DOTALL | re.MULTILINE | re.IGNORECASE)
 _NEXT_TASK = re.compile(r"\n\s*(?:Task|Instruction):", re.IGNORECASE)
+_NEXT_INPUT = re.compile(r"\n\s*Input:", re.IGNORECASE)
 _NO_INPUT = re.compile(r"[<(\[]?\s*(?:no ?input|none|n/?a|empty)?\s*[>)\]]?\.?", re.IGNORECASE)
 
 
@@ -204,9 +205,9 @@ def instance(instruction: str, text: str) -> Task | None:
     match = _INSTANCE.match(_NEXT_TASK.split(text)[0])
     if match is None:
         return None
-    given, output = match[1].strip(), match[2].strip()
+    given, output = match[1].strip(), _NEXT_INPUT.split(match[2])[0].strip()
     given = "" if _NO_INPUT.fullmatch(given) else given
-    return Task(instruction, given, output) if output and output != given else None
+    return Task(instruction, given, output) if output not in ("", "(none)", given) else None
 
 
 @lru_cache(maxsize=32)

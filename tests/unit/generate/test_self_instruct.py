@@ -103,13 +103,16 @@ async def test_the_same_seed_and_pool_give_the_same_prompt_and_other_tickets_ano
         ("Input: <noinput>\nOutput: b", ("", "b")),
         ("input: None.\noutput: b\nTask: next\nOutput: z", ("", "b")),
         ("Output: b", ("", "b")),
+        ("Input: a\nOutput: b\n\nInput: c\nOutput: d", ("a", "b")),
     ],
 )
 def test_instances_are_read_in_their_usual_forms(text: str, found: tuple[str, str]) -> None:
     assert instance("t", text) == ("t", *found)
 
 
-@pytest.mark.parametrize("text", ["", "just an answer", "Input: a\nOutput:", "Input: same\nOutput: same"])
+@pytest.mark.parametrize(
+    "text", ["", "just an answer", "Input: a\nOutput:", "Input: a\nOutput: (none)", "Input: same\nOutput: same"]
+)
 def test_an_instance_without_an_output_of_its_own_is_malformed(text: str) -> None:
     assert instance("t", text) is None
 
