@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streamgen.record import Meta as Meta
     from streamgen.record import Record as Record
     from streamgen.run import Run as Run
-    from streamgen.run import open_run as open  # noqa: F401
+    from streamgen.run import open_run as open
     from streamgen.run import run as run
     from streamgen.settings import Settings as Settings
 
@@ -44,7 +44,22 @@ _HOME = {
     "open": "streamgen.run:open_run",
     "run": "streamgen.run",
 }
-__all__ = sorted([*_HOME, "__version__"])
+__all__ = [
+    "Context",
+    "Drop",
+    "Message",
+    "Meta",
+    "Recipe",
+    "Record",
+    "Response",
+    "Run",
+    "Settings",
+    "StageContext",
+    "StreamgenError",
+    "__version__",
+    "open",
+    "run",
+]
 
 
 def __getattr__(name: str) -> object:
