@@ -88,7 +88,6 @@ class LocalModel:
         self._client = OpenAIModel(
             f"{server.address}/v1", self._name, options.api_key, self._spec.timeout_s, self._spec.headers
         )
-        get_logger(model=self._name).debug("local model loaded", slots=self.slots, path=str(path))
 
 
 def open_local(spec: ModelSpec) -> LocalModel:
