@@ -6,8 +6,6 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 
-import anyio
-
 from streamgen.engine.ack import Ack
 
 
@@ -25,9 +23,9 @@ class Demand:
         self.in_flight, self.missing = in_flight, missing
         self.outstanding = self.issued = self.settled_tickets = self.accepted = 0
         self.is_closed = False
-        self._scope: anyio.CancelScope | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.on_settled: Callable[[Sequence[Ack]], None] | None = None
+        self.on_over: Callable[[], None] | None = None  # may be called again and again
 
     def __repr__(self) -> str:
         missing = "" if self.missing is None else f", {self.missing} missing"
@@ -62,16 +60,12 @@ class Demand:
             await self._waiter
         return 0
 
-    def while_wanted(self) -> anyio.CancelScope:
-        """A scope for one wait, which is cancelled when no more tickets are wanted."""
-        self._scope = anyio.CancelScope()
-        return self._scope
-
     def give_back(self, credits: int) -> None:
         """Return credits that no ticket was issued for."""
-        self.outstanding -= credits
-        self.issued -= credits
-        self._wake()
+        if credits:
+            self.outstanding -= credits
+            self.issued -= credits
+            self._wake()
 
     def accept(self, records: int) -> None:
         """Records were accepted: fewer are missing."""
@@ -94,8 +88,8 @@ class Demand:
         self._wake()
 
     def _wake(self) -> None:
-        if self._scope is not None and self.is_over:
-            self._scope.cancel()
+        if self.on_over is not None and self.is_over:
+            self.on_over()
         if self._waiter is not None:
             if not self._waiter.done():
                 self._waiter.set_result(None)

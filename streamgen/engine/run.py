@@ -70,6 +70,8 @@ class Engine:
         self.is_paused: Callable[[], bool] = lambda: False  # whether the consumer makes the run wait
         self._source, self._accept = source, accept
         self._storing = 0
+        self._is_asking = False
+        self._asking: anyio.CancelScope  # around the source
         self._now: Callable[[], float] = lambda: 0.0
         self._started = 0.0
         self._watchers: list[Callable[[Sequence[Ack]], None]] = [on_settled] if on_settled else []
@@ -77,7 +79,7 @@ class Engine:
             FailureGuard(bounds.failure_share, bounds.failure_window, bounds.failure_enough).watch,
             BarrenGuard(demand, bounds.barren_tickets).watch,
         ]
-        demand.on_settled = self._settled
+        demand.on_settled, demand.on_over = self._settled, self._let_go
         around = Surroundings(contexts, on_letter or (lambda letter: None), self.stop, lambda: self.is_tuned)
         self._boxes = self._mailboxes()
         self._actors = [
@@ -164,23 +166,34 @@ class Engine:
     async def _pump(self) -> None:
         """The source's actor: a ticket for each credit, until there are no more of either."""
         outlet = Outlet(self._outboxes(SOURCE), Counts())
-        while credits := await self.demand.take(_AT_ONCE):
-            block = await self._tickets(credits)
-            if len(block.records) < credits:
-                self.demand.give_back(credits - len(block.records))
-            if not block.records:
-                break
-            await outlet.emit(block)
+        last = NOTHING
+        with anyio.CancelScope() as self._asking:
+            last = await self._issue(outlet)
+        if last.records:
+            await outlet.emit(last)
         outlet.close()
 
-    async def _tickets(self, credits: int) -> Block:
-        """What the source gives, or nothing when the demand ends while it waits."""
-        block = NOTHING
-        with self.demand.while_wanted():
-            block = await self._source.take(credits, self.demand)
-        if len(block.records) > credits:
-            raise FatalError(f"the source gave {len(block.records)} tickets for {credits} credits")
-        return block
+    async def _issue(self, outlet: Outlet) -> Block:
+        """Emit what the source gives, but for what it gives while it is being let go."""
+        while credits := await self.demand.take(_AT_ONCE):
+            block = NOTHING
+            self._is_asking = True
+            try:
+                block = await self._source.take(credits, self.demand)
+            finally:
+                self._is_asking = False
+                self.demand.give_back(credits - len(block.records))
+            if len(block.records) > credits:
+                raise FatalError(f"the source gave {len(block.records)} tickets for {credits} credits")
+            if not block.records or self._asking.cancel_called:
+                return block
+            await outlet.emit(block)
+        return NOTHING
+
+    def _let_go(self) -> None:
+        """No more tickets are wanted: a source that waits is not waited for."""
+        if self._is_asking:
+            self._asking.cancel()
 
     async def _store(self) -> None:
         """The sink's actor."""

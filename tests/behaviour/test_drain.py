@@ -126,3 +126,16 @@ def test_an_engine_that_was_stopped_before_it_runs_issues_nothing() -> None:
     bench.engine.stop("not today")
     run_virtual(bench.engine.run)
     assert (bench.demand.issued, bench.source.next) == (0, 0)
+
+
+def test_what_a_source_gives_while_it_stops_the_run_is_run() -> None:
+    class Last:
+        async def take(self, credits: int, desk: Desk) -> Block:
+            block = await bench.source.take(credits, desk)
+            bench.engine.stop("that was all")
+            return block
+
+    bench = Bench(Stage(name="wait", handler=a_second, capacity=1), in_flight=10)
+    bench.engine._source = Last()
+    run_virtual(bench.engine.run)
+    assert bench.stored_ids == [str(n) for n in range(10)]
