@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from os.path import normpath
 from pathlib import Path
 
 import msgspec
@@ -19,10 +20,11 @@ from streamgen.llm.budget import Ledger
 from streamgen.llm.caller import JournaledCaller
 from streamgen.metrics import Accumulator
 from streamgen.plan import Plan, make_plan
-from streamgen.recipe import Part, Recipe
+from streamgen.readmit import readmitting
+from streamgen.recipe import Recipe
 from streamgen.record import decode
 from streamgen.resume import Past, adopt, past_of, settled_records
-from streamgen.source import Row
+from streamgen.source import Row, checked
 from streamgen.tuning import Tuning
 
 
@@ -43,6 +45,12 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     projections: list[Projection]
     rows: Iterator[Row] | None
 
+    def close(self) -> None:
+        """Let go of every file."""
+        for projection in self.projections:
+            projection.close()
+        self.journal.dispose()
+
 
 def assemble(recipe: Recipe, directory: Path | None) -> Parts:
     """The parts of a fresh run, or of one that goes on. Raises RecipeError and JournalError."""
@@ -60,14 +68,17 @@ def _assembled(
     recipe: Recipe, directory: Path | None, plan: Plan, controller: Controller | None, store: Store
 ) -> Parts:
     adopt(store, recipe)
+    missing = _missing(store, recipe)
     past = past_of(store)
-    demand = Demand(plan.tickets_in_flight, _missing(store, recipe))
-    journal = Journal(store)
+    plan = msgspec.structs.replace(plan, graph=readmitting(plan.graph, past.accepted))
+    demand = Demand(plan.tickets_in_flight, missing)
     ledger = Ledger(recipe.run.budget, time.monotonic)
     ledger.restore(past.usage, past.usage.calls, past.minutes)
     tuning = Tuning(plan.settings, controller)
     metrics: dict[str, Accumulator] = {part.name: part.build("metrics") for part in recipe.metrics}
     _remember(store, past, plan, controller, tuning, metrics)
+    rows = checked(recipe.source.build("sources")) if recipe.source else None
+    journal = Journal(store)
     return Parts(
         recipe=recipe,
         directory=directory,
@@ -80,8 +91,8 @@ def _assembled(
         controller=controller,
         tuning=tuning,
         metrics=metrics,
-        projections=_projections(recipe, journal, directory),
-        rows=recipe.source.build("sources") if recipe.source else None,
+        projections=_opened(recipe, journal, directory),
+        rows=rows,
     )
 
 
@@ -95,9 +106,10 @@ def _controller(recipe: Recipe, plan: Plan) -> Controller | None:
 def _missing(store: Store, recipe: Recipe) -> int | None:
     """Records still to be accepted, after those that lie ready as surplus."""
     if recipe.run.accept is None:
+        store.use_surplus(None)
         return None
     missing = max(0, recipe.run.accept - store.last_seq)
-    return missing - store.use_surplus(missing) if missing else 0
+    return missing - store.use_surplus(missing)
 
 
 def _caller(
@@ -136,20 +148,28 @@ def _remember(
                 metric.update(records)
 
 
-def _projections(recipe: Recipe, journal: Journal, directory: Path | None) -> list[Projection]:
-    projections = []
-    for index, part in enumerate(recipe.sinks):
-        name = _sink_name(part, [projection.name for projection in projections], index)
-        projection = Projection(name, part.build("sinks"), journal)
-        if directory is None and projection.file:
-            raise RecipeError(f"the sink {name!r} writes a file, so the run needs a directory", f"$.sinks[{index}]")
-        projection.open(directory or Path())
-        projections.append(projection)
+def _opened(recipe: Recipe, journal: Journal, directory: Path | None) -> list[Projection]:
+    """The sinks, brought back to where the journal knows them to be."""
+    projections = _projections(recipe, journal, directory)
+    try:
+        for projection in projections:
+            projection.open(directory or Path())
+    except BaseException:
+        for projection in projections:
+            projection.close()
+        journal.dispose()
+        raise
     return projections
 
 
-def _sink_name(part: Part, taken: list[str], index: int) -> str:
-    name = str(getattr(part.settings, "path", part.name))
-    if name in taken:
-        raise RecipeError(f"two sinks are called {name!r}; give each its own path", f"$.sinks[{index}]")
-    return name
+def _projections(recipe: Recipe, journal: Journal, directory: Path | None) -> list[Projection]:
+    projections: list[Projection] = []
+    for index, part in enumerate(recipe.sinks):
+        name = normpath(getattr(part.settings, "path", None) or part.name or f"sink-{index + 1}")
+        if name in [projection.name for projection in projections]:
+            raise RecipeError(f"two sinks are called {name!r}; give each its own path or name", f"$.sinks[{index}]")
+        projection = Projection(name, part.build("sinks"), journal)
+        if directory is None and projection.file:
+            raise RecipeError(f"the sink {name!r} writes a file, so the run needs a directory", f"$.sinks[{index}]")
+        projections.append(projection)
+    return projections

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import os
 import sys
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, cast
@@ -39,18 +42,50 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Number (from 1) and content of every line that is not blank. A UTF-8 byte order mark is passed over."""
+    """Number (from 1) and content of every line that is not blank. A UTF-8 byte order mark is passed over.
+
+    Raises RecipeError where the file cannot be read on: a compressed one may be damaged, or end too early.
+    """
+    number = 0
     with open_bytes(path) as file:
-        for number, line in enumerate(file, 1):
-            text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            if stripped := text.strip():
-                yield number, stripped
+        try:
+            for number, line in enumerate(file, 1):
+                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                if stripped := text.strip():
+                    yield number, stripped
+        except _damage(path) as error:
+            raise RecipeError(f"{path} is damaged behind line {number}: {error}; make it anew") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to; it takes the place of `path` when the block ends well, and vanishes otherwise.
+
+    Raises RecipeError where nothing can be written there.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with partial.open("r+b") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise RecipeError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def zstd_compress(data: bytes) -> bytes:
     """One complete zstd frame."""
     compressed: bytes = _zstd().compress(data)
     return compressed
+
+
+def _damage(path: Path) -> tuple[type[Exception], ...]:
+    """What reading a broken file raises."""
+    zstd = (_zstd().ZstdError,) if compression_of(path.name) == "zstd" else ()
+    return (EOFError, OSError, zlib.error, *zstd)
 
 
 def _zstd() -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from streamgen.engine.ack import Ack
 from streamgen.engine.demand import Demand
@@ -11,6 +11,7 @@ from streamgen.engine.graph import SOURCE, Graph
 from streamgen.engine.mailbox import Block
 from streamgen.journal.journal import Journal
 from streamgen.metrics import Accumulator
+from streamgen.pace import Pace
 from streamgen.record import Record, encode
 
 _BRANCH = re.compile(r"/([^/]+?)(?=/|$|\.\d)")
@@ -19,7 +20,8 @@ _BRANCH = re.compile(r"/([^/]+?)(?=/|$|\.\d)")
 class Gate:
     """Takes finished records into the journal.
 
-    `known` are records that an earlier session accepted of tickets that it did not settle: they count once.
+    `accepted` and `surplus` are the ids of records that an earlier session stored of tickets that it did not settle:
+    they come again, and are not stored again. `on_unfit` hears of records that cannot be written as JSON.
     """
 
     def __init__(
@@ -27,49 +29,60 @@ class Gate:
         graph: Graph,
         journal: Journal,
         demand: Demand,
+        pace: Pace,
         *,
-        known: set[str],
+        accepted: Set[str] = frozenset(),
+        surplus: Set[str] = frozenset(),
         metrics: Mapping[str, Accumulator],
         collect: bool = False,
-        room: Callable[[], Awaitable[None]],
+        on_unfit: Callable[[Record, Ack, Exception], None],
     ) -> None:
-        self._graph, self._journal, self._demand = graph, journal, demand
-        self._known, self._metrics, self._room = known, metrics, room
+        self._graph, self._journal, self._demand, self._pace = graph, journal, demand, pace
+        self._accepted, self._surplus = accepted, surplus
+        self._metrics, self._on_unfit = metrics, on_unfit
         self._linear = _path(graph, "") if all(len(graph.readers(s.name)) == 1 for s in graph.stages) else None
         self._records_of: dict[int, list[Record]] | None = {} if collect else None
 
     async def accept(self, block: Block) -> None:
         """The engine's sink: returning means that the records are kept."""
         await self._journal.room()
-        await self._room()
-        accepted = []
+        fresh = []
         for record, ack in zip(block.records, block.acks, strict=True):
+            if self._pace.is_full:
+                await self._pace.room()
             stamped = record.with_meta(path=self._linear or _path(self._graph, record.id))
-            if self._take(stamped, ack):
-                accepted.append(stamped)
+            try:
+                body = encode(stamped)
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
+                self._on_unfit(stamped, ack, error)
+                continue
+            if self._is_new(stamped, body, ack):
+                fresh.append(stamped)
             if self._records_of is not None:
                 self._records_of.setdefault(ack.ticket, []).append(stamped)
-        if accepted:
+        if fresh:
             for metric in self._metrics.values():
-                metric.update(accepted)
+                metric.update(fresh)
 
     def records_of(self, ticket: int) -> Sequence[Record]:
         """The records of a ticket that has just settled; they are forgotten here."""
         return self._records_of.pop(ticket, ()) if self._records_of is not None else ()
 
-    def _take(self, record: Record, ack: Ack) -> bool:
-        """Whether the record is new and counts."""
-        if record.id in self._known:
+    def _is_new(self, record: Record, body: bytes, ack: Ack) -> bool:
+        """Store the record where it is new; whether it was accepted now."""
+        if record.id in self._accepted:
             ack.accepted += 1
-            return False
-        if self._demand.missing == 0:
+        elif record.id in self._surplus:
             ack.surplus += 1
-            self._journal.append("surplus", ack.ticket, record.id, encode(record))
-            return False
-        ack.accepted += 1
-        self._demand.accept(1)
-        self._journal.accept(ack.ticket, record.id, encode(record))
-        return True
+        elif self._demand.missing == 0:
+            ack.surplus += 1
+            self._journal.append("surplus", ack.ticket, record.id, body)
+        else:
+            ack.accepted += 1
+            self._demand.accept(1)
+            self._journal.accept(ack.ticket, record.id, body)
+            return True
+        return False
 
 
 def _path(graph: Graph, record_id: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, cast
 
@@ -12,16 +12,16 @@ import msgspec
 from streamgen import registry
 from streamgen.context import Context
 from streamgen.engine.graph import SOURCE, Graph, build_graph
-from streamgen.engine.stage import Handler, Kind, Result, Stage, Stateful, kind_of
+from streamgen.engine.stage import AwaitingHandler, Handler, Kind, Result, Stage, Stateful, kind_of
 from streamgen.errors import RecipeError, suggestion
 from streamgen.llm.endpoint import Endpoint
 from streamgen.llm.limits import AUTO_CONCURRENCY
 from streamgen.llm.model import Model
 from streamgen.llm.spec import ModelSpec
 from streamgen.recipe import Recipe, StageSpec
-from streamgen.record import Columns, Record, Usage
+from streamgen.record import Record, Usage
 from streamgen.settings import Settings
-from streamgen.source import BadRow
+from streamgen.source import BadRow, checked
 
 _PEEKED_ROWS = 100
 
@@ -42,12 +42,13 @@ def make_plan(recipe: Recipe) -> Plan:
     endpoints = {name: open_endpoint(name, spec) for name, spec in recipe.models.items()}
     handlers = {spec.name: _handler(spec) for spec in recipe.stages}
     stages = [_stage(spec, handlers[spec.name], endpoints, recipe) for spec in recipe.stages]
+    memories: Iterable[object] = handlers.values()
     awaiting = [stage.parallel for stage in stages if kind_of(stage.handler) is Kind.AWAITING]
     return Plan(
         build_graph(stages),
         {spec.name: spec.settings for spec in recipe.stages},
         endpoints,
-        tuple(handler for handler in handlers.values() if isinstance(handler, Stateful)),
+        tuple(memory for memory in memories if isinstance(memory, Stateful)),
         recipe.run.tickets_in_flight or (2 * sum(awaiting) if awaiting else 256),
     )
 
@@ -86,8 +87,8 @@ def _source_columns(recipe: Recipe) -> frozenset[str] | None:
     """The columns of the source's first rows."""
     if recipe.source is None:
         return frozenset()
-    rows = islice(recipe.source.build("sources"), _PEEKED_ROWS)
-    columns = [frozenset(cast(Columns, row)) for row in rows if not isinstance(row, BadRow)]
+    rows = islice(checked(recipe.source.build("sources")), _PEEKED_ROWS)
+    columns = [frozenset(row) for row in rows if not isinstance(row, BadRow)]
     return frozenset().union(*columns) if columns else None
 
 
@@ -97,8 +98,8 @@ def _bare(spec: StageSpec) -> Stage:
 
 def _handler(spec: StageSpec) -> Handler:
     factory = registry.find("stages", spec.type) if isinstance(spec.type, str) else spec.type
-    handler: Handler = factory(spec.settings) if inspect.isclass(factory) else factory
-    return handler
+    make: Any = factory
+    return cast(Handler, make(spec.settings) if inspect.isclass(factory) else factory)
 
 
 def _stage(spec: StageSpec, handler: Handler, endpoints: Mapping[str, Endpoint], recipe: Recipe) -> Stage:
@@ -117,20 +118,20 @@ def _stage(spec: StageSpec, handler: Handler, endpoints: Mapping[str, Endpoint],
     )
 
 
-def with_provenance(handler: Callable[[Record, Any], Any]) -> Handler:
+def with_provenance(handler: Handler) -> Handler:
     """The handler, with the models that it asked and what they cost written into its results' provenance."""
 
     async def stamped(record: Record, context: Context[Any]) -> Result:
-        result = await handler(record, context)
+        result = await cast(AwaitingHandler, handler)(record, context)
         if not context.calls:
-            return cast(Result, result)
+            return result
         if result is True:
             return _stamp(record, context)
         if isinstance(result, Record):
             return _stamp(result, context)
-        if isinstance(result, list | tuple):
+        if isinstance(result, Iterable) and not isinstance(result, str | bytes | Mapping):
             return [_stamp(child, context) if isinstance(child, Record) else child for child in result]
-        return cast(Result, result)
+        return result
 
     return stamped
 

@@ -106,7 +106,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     def parse(cls, raw: Mapping[str, Value], directory: str | Path = ".") -> Self:
         """The recipe in a mapping; relative paths in it start from `directory`. Raises RecipeError."""
         top = decode(raw, _Raw)
-        directory = Path(directory)
+        directory = Path(directory).absolute()
         recipe = cls(
             name=top.name,
             seed=top.seed,
@@ -147,10 +147,18 @@ def check(recipe: Recipe) -> None:
         raise RecipeError("the recipe makes nothing: it needs [[stages]] or a [source]", "$")
     if recipe.source is None and recipe.run.accept is None:
         raise RecipeError("without a [source], say how many records to accept: accept = 100", "$.run.accept")
+    _check_metrics(recipe)
     for index, stage in enumerate(recipe.stages):
         model = getattr(stage.settings, "model", None)
         if isinstance(model, str) and model not in recipe.models:
             raise UnknownName("model", model, recipe.models, f"$.stages[{index}].model")
+
+
+def _check_metrics(recipe: Recipe) -> None:
+    names = [metric.name for metric in recipe.metrics]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise RecipeError(f"two metrics are called {name!r}; give one of them a name", f"$.metrics[{index}].name")
 
 
 def _stage(raw: Mapping[str, Any], path: str, directory: Path) -> StageSpec:
@@ -162,6 +170,8 @@ def _stage(raw: Mapping[str, Any], path: str, directory: Path) -> StageSpec:
                 else f"a stage needs a type; known: {', '.join(registry.names('stages'))}",
                 f"{path}.{key}",
             )
+    if set("./") & set(raw["name"]):  # record ids and the names of tuned settings are made with these
+        raise RecipeError(f"the name {raw['name']!r} must do without `.` and `/`", f"{path}.name")
     own = {key: value for key, value in raw.items() if key not in _STAGE_KEYS}
     factory = registry.find("stages", raw["type"], f"{path}.type")
     settings = _settings(factory, own, path, directory)
@@ -185,7 +195,7 @@ def _part(group: str, raw: Mapping[str, Any], path: str, directory: Path | None 
     factory = registry.find(group, raw["type"], f"{path}.type")
     own = {key: value for key, value in raw.items() if key not in ("type", "name")}
     settings = _settings(factory, own, path, directory)
-    return Part(type=raw["type"], settings=settings, name=raw.get("name", raw["type"]))
+    return Part(type=raw["type"], settings=settings, name=decode(raw.get("name", raw["type"]), str, f"{path}.name"))
 
 
 def _settings(factory: Callable[..., Any], raw: Mapping[str, Any], path: str, directory: Path | None) -> Any:

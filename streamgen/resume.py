@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -20,14 +22,17 @@ _RECIPE = "recipe"
 
 
 class Past(msgspec.Struct, frozen=True):
-    """What earlier sessions of a run did. Empty for a fresh one."""
+    """What earlier sessions of a run did. Empty for a fresh one.
+
+    `accepted` and `surplus` are ids of records that are stored though their tickets are not settled.
+    """
 
     sessions: int = 0
     unsettled: Sequence[int] = ()
     following: int = 0
-    settled: int = 0
     replay: dict[CallKey, Response] = {}
-    known: set[str] = set()
+    accepted: Set[str] = frozenset()
+    surplus: Set[str] = frozenset()
     usage: Usage = Usage(calls=0)
     minutes: float = 0.0
     trials: Sequence[Trial] = ()
@@ -89,14 +94,13 @@ def past_of(store: Store) -> Past:
     if not sessions:
         return Past()
     open_tickets, following = unsettled(store)
-    (settled,) = store.one("SELECT count(*) FROM outcomes")
     return Past(
         int(sessions),
         open_tickets,
         following,
-        int(settled or 0),
         dict(_paid_calls(store, open_tickets)),
-        set(_accepted_ids(store, open_tickets)),
+        frozenset(_ids(store, "records", open_tickets)),
+        frozenset(_ids(store, "surplus", open_tickets)),
         _usage(store),
         float(seconds or 0) / 60,
         [msgspec.json.decode(_blob(body), type=Trial) for (body,) in store.read("SELECT body FROM trials ORDER BY id")],
@@ -112,21 +116,14 @@ def past_of(store: Store) -> Past:
 
 
 def settled_records(store: Store) -> Iterator[tuple[int, list[Record]]]:
-    """Each settled ticket with its accepted records, in order of tickets."""
+    """Each settled ticket with its records, accepted or surplus, in order of tickets."""
     query = (
-        "SELECT outcomes.ticket, body FROM outcomes LEFT JOIN records ON records.ticket = outcomes.ticket"
-        " ORDER BY outcomes.ticket, seq"
+        "SELECT outcomes.ticket, body FROM outcomes LEFT JOIN"
+        " (SELECT ticket, seq AS place, body FROM records UNION ALL SELECT ticket, n, body FROM surplus) AS made"
+        " ON made.ticket = outcomes.ticket ORDER BY outcomes.ticket, place"
     )
-    current: tuple[int, list[Record]] | None = None
-    for ticket, body in store.read(query):
-        if current is None or current[0] != ticket:
-            if current is not None:
-                yield current
-            current = (int(ticket or 0), [])
-        if body is not None:
-            current[1].append(decode(_blob(body)))
-    if current is not None:
-        yield current
+    for ticket, rows in groupby(store.rows(query), key=itemgetter(0)):
+        yield int(ticket), [decode(body) for _, body in rows if isinstance(body, bytes)]
 
 
 def _paid_calls(store: Store, tickets: Sequence[int]) -> Iterator[tuple[CallKey, Response]]:
@@ -136,20 +133,19 @@ def _paid_calls(store: Store, tickets: Sequence[int]) -> Iterator[tuple[CallKey,
             yield (ticket, str(stage), str(record), int(n or 0)), stored_response(_blob(response))
 
 
-def _accepted_ids(store: Store, tickets: Sequence[int]) -> Iterator[str]:
+def _ids(store: Store, table: str, tickets: Sequence[int]) -> Iterator[str]:
     if tickets:
         wanted = set(tickets)
-        query = (
-            "SELECT ticket, id FROM records WHERE ticket >= ?1"
-            " UNION ALL SELECT ticket, id FROM surplus WHERE ticket >= ?1"
-        )
-        for ticket, id_ in store.read(query, min(tickets)):
-            if ticket in wanted:
-                yield str(id_)
+        rows = store.rows(f"SELECT ticket, id FROM {table} WHERE ticket >= ?", min(tickets))
+        yield from (str(id_) for ticket, id_ in rows if ticket in wanted)
 
 
 def _usage(store: Store) -> Usage:
-    query = "SELECT sum(prompt_tokens), sum(completion_tokens), sum(requests), sum(cost_usd) FROM calls"
+    paid = "SELECT prompt_tokens, completion_tokens, requests, cost_usd FROM"
+    query = (
+        "SELECT sum(prompt_tokens), sum(completion_tokens), sum(requests), sum(cost_usd)"
+        f" FROM ({paid} calls UNION ALL {paid} wasted)"
+    )
     prompt, completion, requests, cost = store.one(query)
     return Usage(int(prompt or 0), int(completion or 0), int(requests or 0), None if cost is None else float(cost))
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import anyio
 import msgspec
+from anyio.abc import TaskStatus
 
 from streamgen.assembly import Parts, assemble
 from streamgen.context import Context, StageContext
@@ -22,8 +23,9 @@ from streamgen.errors import BudgetExhausted, RecipeError, StreamgenError
 from streamgen.gate import Gate
 from streamgen.journal.lock import locked
 from streamgen.log import mask
+from streamgen.pace import Pace
 from streamgen.recipe import Recipe
-from streamgen.record import Record, Value, decode
+from streamgen.record import Columns, Record, Value, decode
 from streamgen.source import BadRow
 from streamgen.summary import EXIT_CODES, End, Reason, RunStatistics, Summary
 from streamgen.tickets import Tickets
@@ -45,11 +47,12 @@ class Run:
 
     def __init__(self, parts: Parts, window: int = WINDOW) -> None:
         self.recipe, self.directory = parts.recipe, parts.directory
-        self._parts, self._window = parts, window
-        self._journal, self._tuning = parts.journal, parts.tuning
+        self._parts, self._journal, self._tuning = parts, parts.journal, parts.tuning
+        self._pace = Pace(parts.journal, window)
         self._gate = Gate(
-            parts.plan.graph, parts.journal, parts.demand, known=parts.past.known, metrics=parts.metrics,
-            collect=parts.controller is not None, room=self._consumer_room,
+            parts.plan.graph, parts.journal, parts.demand, self._pace,
+            accepted=parts.past.accepted, surplus=parts.past.surplus, metrics=parts.metrics,
+            collect=parts.controller is not None, on_unfit=self._unfit,
         )  # fmt: skip
         self._tickets = Tickets(
             parts.rows, parts.tuning, parts.recipe.seed,
@@ -60,15 +63,13 @@ class Run:
             bounds=parts.recipe.run.bounds, on_settled=self._settled, on_letter=self._letter,
         )  # fmt: skip
         self._engine.is_tuned = parts.tuning.is_tuned
-        self._engine.is_paused = lambda: self._waits_for_consumer
-        self._seq: int | None = 0  # how far the consumer is; None once nobody is to be waited for
-        self._waits_for_consumer = False
-        self._consumed = anyio.Event()
+        self._engine.is_paused = lambda: self._pace.is_waiting
         self._ended = anyio.Event()
         self._end = End()
         self._is_interrupted = self._is_stopped = False
         self._work = anyio.CancelScope()
         self._error: Exception | None = None
+        self._is_error_told = False
         self._failed = self._surplus = 0
         self._began, self._started = time.time(), time.monotonic()
         if parts.controller:
@@ -85,18 +86,18 @@ class Run:
 
         Raises what ended the run, where that was an error.
         """
-        self._seq = since
-        while await self._journal.accepted_beyond(self._seq):
-            for stored in await self._journal.read(self._seq, self._window):
-                self._seq = stored.seq
-                self._consumed.set()
+        self._pace.reached(since)
+        while await self._journal.accepted_beyond(since):
+            for stored in await self._journal.read(since, self._pace.window):
+                since = stored.seq
+                self._pace.reached(since)
                 yield decode(stored.body)
         await self._ended.wait()
         self._raise_error()
 
     async def finish(self) -> Summary:
         """Wait for the end without reading the records. Raises what ended the run, where that was an error."""
-        self._release()
+        self._pace.release()
         await self._ended.wait()
         self._raise_error()
         return self.summary()
@@ -113,8 +114,7 @@ class Run:
 
     def retune(self, settings: Mapping[str, Value]) -> None:
         """Use these settings, as `stage.setting`, for every ticket that has not begun. Raises RecipeError."""
-        first = self._tickets.next_ticket
-        self._tuning.retune(first, settings)
+        first = self._tuning.retune(self._tickets.next_ticket, settings)
         self._engine.is_tuned = True
         self._journal.append("retunes", first, _encode(settings))
 
@@ -165,7 +165,7 @@ class Run:
             if ack.outcome is Outcome.ABANDONED:
                 continue
             drops = _encode([(*key, count) for key, count in ack.drops.items()]) if ack.drops else None
-            self._journal.append("outcomes", ack.ticket, ack.outcome.value, drops, ack.error and mask(ack.error))
+            self._journal.append("outcomes", ack.ticket, ack.outcome.value, drops, ack.error and _shown(ack.error))
             if self._parts.controller:
                 self._parts.controller.settled(ack.ticket, records)
 
@@ -173,14 +173,20 @@ class Run:
         self._failed += 1
         self._journal.append(
             "letters", letter.ticket, letter.stage, letter.record.id,
-            _encode(letter.record.columns), mask(letter.error), mask(letter.traceback),
+            _columns(letter.record.columns), _shown(letter.error), _shown(letter.traceback),
         )  # fmt: skip
 
-    def _bad_row(self, ticket: int, row: BadRow) -> None:
-        self._failed += 1
+    def _unfit(self, record: Record, ack: Ack, error: Exception) -> None:
+        """A finished record that cannot be written as JSON fails, like one that a stage fails on."""
+        message = f"{type(error).__name__}: the record cannot be written as JSON: {error}"
+        ack.error = ack.error or f"sink: {message}"
+        self._letter(Letter(ack.ticket, "sink", record, message, ""))
+
+    async def _bad_row(self, ticket: int, row: BadRow) -> None:
+        await self._journal.room()
         error = f"{row.where}: {row.error}"
-        self._journal.append("letters", ticket, "source", str(ticket), _encode({"line": row.text}), error, "")
-        self._journal.append("outcomes", ticket, Outcome.FAILED.value, None, f"source: {error}")
+        self._letter(Letter(ticket, "source", Record(str(ticket), {"line": row.text}), error, ""))
+        self._journal.append("outcomes", ticket, Outcome.FAILED.value, None, f"source: {_shown(error)}")
 
     def _trial(self, trial: Trial) -> None:
         self._journal.append("trials", trial.id, _encode(trial))
@@ -197,39 +203,46 @@ class Run:
 
     # Life and end
 
-    async def live(self) -> None:
+    async def live(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Run to the end and keep what ended it. However it ends, sinks and journal are brought to rest."""
         try:
-            async with anyio.create_task_group() as writer:
-                writer.start_soon(_shielded, self._journal.run)
-                try:
-                    await self._project_and_produce()
-                finally:
-                    self._end = self._ending()
-                    self._note_session()
-                    self._journal.close()
+            task_status.started()
+            await self._journaled()
         except Exception as error:
-            self._error = self._error or _unwrapped(error)
+            self._fail(error)
         finally:
             with anyio.CancelScope(shield=True):
-                for endpoint in self._parts.plan.endpoints.values():
-                    await endpoint.aclose()
+                await self._close_endpoints()
             self._end = self._ending()
             self._journal.complete()
             self._ended.set()
 
-    async def _project_and_produce(self) -> None:
-        try:
-            async with anyio.create_task_group() as sinks:
-                for projection in self._parts.projections:
-                    sinks.start_soon(_shielded, projection.run)
-                try:
-                    with self._work:
-                        await self._produce()
-                finally:
-                    self._journal.complete()
-        except Exception as error:
-            self._error = _unwrapped(error)
+    async def _journaled(self) -> None:
+        """The run, with the journal's writer beside it from before the beginning until after the end."""
+        async with anyio.create_task_group() as writer:
+            writer.start_soon(_shielded, self._journal.run)
+            try:
+                await self._projected()
+            except Exception as error:
+                self._fail(error)
+            finally:
+                self._end = self._ending()
+                self._note_session()
+                self._journal.close()
+
+    async def _projected(self) -> None:
+        """The production, with the sinks beside it."""
+        async with anyio.create_task_group() as sinks:
+            for projection in self._parts.projections:
+                sinks.start_soon(_shielded, projection.run)
+            try:
+                with self._work:
+                    await self._produce()
+            except anyio.get_cancelled_exc_class():
+                self._is_stopped = True
+                raise
+            finally:
+                self._journal.complete()
 
     async def _produce(self) -> None:
         controller = self._parts.controller
@@ -247,6 +260,16 @@ class Run:
         while True:
             self._note_session()
             await anyio.sleep(_HEARTBEAT_S)
+
+    async def _close_endpoints(self) -> None:
+        for endpoint in self._parts.plan.endpoints.values():
+            try:
+                await endpoint.aclose()
+            except Exception as error:
+                self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._error = self._error or _unwrapped(error)
 
     def _ending(self) -> End:
         reason, message = self._why()
@@ -275,26 +298,17 @@ class Run:
 
     def _raise_error(self) -> None:
         if self._error is not None:
+            self._is_error_told = True
             raise self._error
 
-    def _release(self) -> None:
-        """Wait for no consumer any more."""
-        self._seq = None
-        self._consumed.set()
-
-    async def _consumer_room(self) -> None:
-        while self._seq is not None and self._journal.last_seq - self._seq >= self._window:
-            self._waits_for_consumer = True
-            self._consumed = anyio.Event()
-            await self._consumed.wait()
-        self._waits_for_consumer = False
-
     async def leave(self) -> None:
-        """Drain: what the `async with` block's end does."""
-        self._release()
+        """Drain: what the `async with` block's end does. Raises what ended the run, if nobody was told."""
+        self._pace.release()
         if not self._ended.is_set():
             self.stop()
             await self._ended.wait()
+        if not self._is_error_told:
+            self._raise_error()
 
 
 @asynccontextmanager
@@ -308,7 +322,9 @@ async def open_run(
     """A run of the recipe (or of the recipe's file), alive as long as the `async with` block.
 
     `directory` holds its journal and its files; one that holds a run already is resumed. None keeps everything in a
-    temporary journal that vanishes at the end. `accept` overrides the recipe's. Leaving the block stops and drains.
+    temporary journal that vanishes at the end. `accept` overrides the recipe's; at most `window` records are accepted
+    ahead of the consumer. Leaving the block stops and drains; an error or a cancellation in it cuts off what is in
+    flight. All of them leave a run that can be resumed.
 
     Raises RecipeError, LockedError and JournalError before anything runs.
     """
@@ -318,16 +334,22 @@ async def open_run(
         if folder is not None:
             stack.enter_context(locked(folder))
         parts = assemble(recipe, folder)
-        stack.callback(parts.journal.dispose)
-        run = Run(parts, window)
-        async with anyio.create_task_group() as life:
-            life.start_soon(run.live, name=f"streamgen run {recipe.name}")
-            try:
-                yield run
-            except BaseException:
-                life.cancel_scope.cancel()
-                raise
-            await run.leave()
+        stack.callback(parts.close)
+        cause: BaseException | None = None
+        try:
+            async with anyio.create_task_group() as life:
+                run = Run(parts, window)
+                await life.start(run.live, name=f"streamgen run {recipe.name}")
+                try:
+                    yield run
+                except BaseException:
+                    life.cancel_scope.cancel()
+                    raise
+                await run.leave()
+        except BaseExceptionGroup as group:
+            cause = group.exceptions[0]  # there is but one: the block's own, for a run keeps its errors
+        if cause is not None:  # outside the handler, so that the group does not become its context
+            raise cause
 
 
 def run(
@@ -400,3 +422,16 @@ def _unwrapped(error: BaseException) -> Exception:
         known = [inner for inner in error.exceptions if isinstance(inner, StreamgenError)]
         error = (known or error.exceptions)[0]
     return error if isinstance(error, Exception) else RuntimeError(repr(error))
+
+
+def _shown(text: str) -> str:
+    """The text as the journal takes it: without keys, and without what UTF-8 cannot say."""
+    return mask(text).encode("utf-8", "backslashreplace").decode()
+
+
+def _columns(columns: Columns) -> bytes:
+    """The columns as JSON, whatever a handler put into them."""
+    try:
+        return _encode(columns)
+    except (TypeError, ValueError, RecursionError):
+        return _encode({name: ascii(value) for name, value in columns.items()})

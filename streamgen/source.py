@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from streamgen.files import lines_of
 from streamgen.record import META_KEY, Columns
+from streamgen.settings import FilePath
+
+_SHOWN = 200  # characters of a bad row that are kept
 
 
 class BadRow(NamedTuple):
@@ -26,7 +29,7 @@ Row: TypeAlias = Columns | BadRow
 class JsonlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A JSON Lines file, plain, `.gz` or `.zst`. `repeat` begins again at its end."""
 
-    path: Annotated[str, msgspec.Meta(min_length=1)]
+    path: FilePath
     repeat: bool = False
 
 
@@ -70,8 +73,20 @@ def _row(where: str, line: bytes) -> Row:
     return row
 
 
+def checked(rows: Iterator[object]) -> Iterator[Row]:
+    """The rows of any source; what is no mapping of columns is a BadRow."""
+    for number, row in enumerate(rows, 1):
+        if isinstance(row, dict | BadRow):
+            yield row
+        elif isinstance(row, Mapping):
+            yield dict(row)
+        else:
+            what = f"a mapping of columns is needed, this is {type(row).__name__}"
+            yield BadRow(f"row {number}", what, repr(row)[:_SHOWN])
+
+
 def _shown(line: bytes) -> str:
-    return line[:200].decode("utf-8", "replace")
+    return line[:_SHOWN].decode("utf-8", "replace")
 
 
 def _kind(value: object) -> str:

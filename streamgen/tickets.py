@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import chain, count
 
 from streamgen.engine.ack import Ack, Desk
@@ -27,7 +27,7 @@ class Tickets:
         *,
         unsettled: Sequence[int] = (),
         following: int = 0,
-        on_bad: Callable[[int, BadRow], None] = lambda ticket, row: None,
+        on_bad: Callable[[int, BadRow], Awaitable[None]],
     ) -> None:
         self.next_ticket = following
         self._tuning, self._seed, self._on_bad = tuning, seed, on_bad
@@ -41,7 +41,7 @@ class Tickets:
         for ticket, row in self._issue:
             self.next_ticket = max(self.next_ticket, ticket + 1)
             if isinstance(row, BadRow):
-                self._on_bad(ticket, row)
+                await self._on_bad(ticket, row)
                 continue
             tuned = self._tuning.for_ticket(ticket)
             meta = Meta(ticket=ticket, seed=self._seed, trial=tuned.trial, settings=tuned.overrides)

@@ -14,6 +14,8 @@ from streamgen.errors import RecipeError, UnknownName
 from streamgen.record import Value
 from streamgen.settings import Settings
 
+_KEPT = 64  # settings that are kept ready: more than the trials that are in flight at once
+
 
 class Tuned:
     """Every stage's settings for the tickets of one trial; never changed, and shared by all of them."""
@@ -38,7 +40,7 @@ class Tuning:
         self.base, self.controller = base, controller
         self._starts = [0]  # the first ticket of each retune, rising
         self._retunes: list[dict[str, Value]] = [{}]
-        self._cache: dict[tuple[int, int | None], Tuned] = {}
+        self._cache: dict[tuple[int, int | None], Tuned] = {}  # of the newest ones: a run may have any number of trials
 
     @property
     def is_tuned(self) -> bool:
@@ -53,18 +55,25 @@ class Tuning:
         if (tuned := self._cache.get(key)) is None:
             overrides = {**self._retunes[index], **(trial.settings if trial else {})}
             tuned = self._cache[key] = Tuned(self._applied(overrides), overrides, trial.id if trial else None)
+            if len(self._cache) > _KEPT:
+                del self._cache[next(iter(self._cache))]
         return tuned
 
-    def retune(self, first_ticket: int, overrides: Mapping[str, Value]) -> None:
-        """From this ticket on, also use these settings, as `stage.setting`; a RecipeError leaves all as it was."""
+    def retune(self, first_ticket: int, overrides: Mapping[str, Value]) -> int:
+        """Also use these settings, as `stage.setting`, from this ticket on, or from the last retune's where that is
+        later (its tickets have begun in an earlier session); the ticket from which they hold.
+
+        A RecipeError leaves all as it was.
+        """
         changed = {**self._retunes[-1], **overrides}
         self._applied(changed)
-        if self._starts[-1] == first_ticket:
-            self._retunes[-1] = changed
-            self._cache.clear()
-        else:
+        if first_ticket > self._starts[-1]:
             self._starts.append(first_ticket)
             self._retunes.append(changed)
+        else:
+            self._retunes[-1] = changed
+            self._cache.clear()
+        return self._starts[-1]
 
     def _applied(self, overrides: Mapping[str, Value]) -> Mapping[str, Settings | None]:
         stages = dict(self.base)

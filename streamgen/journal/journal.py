@@ -45,7 +45,7 @@ class Journal:
     def __init__(self, store: Store, *, interval_s: float = COMMIT_INTERVAL_S) -> None:
         self.store = store
         self.offload: Offload = in_thread if store.path else inline
-        self.is_complete = False  # whether the last record has been accepted
+        self.completed = anyio.Event()  # set once the last record has been accepted
         self.is_broken = False  # whether nothing more can be written
         self.last_seq = store.last_seq  # of the last accepted record, committed or not
         self.committed_seq = self.last_seq
@@ -75,19 +75,13 @@ class Journal:
 
     async def room(self) -> None:
         """Return when few enough rows wait: what holds back whoever is faster than the disk."""
-        while self._appended - self._committed > _ROOM:
-            await self._commit_done.wait()
-
-    async def flush(self) -> None:
-        """Return when everything appended so far is on disk."""
-        wanted = self._appended
-        while self._committed < wanted:
+        while self._appended - self._committed > _ROOM and not self.is_broken:
             await self._commit_done.wait()
 
     async def accepted_beyond(self, seq: int) -> bool:
         """Wait until a record behind the `seq`-th is committed; False when none will come any more."""
         while self.committed_seq <= seq:
-            if self.is_broken or (self.is_complete and self.committed_seq == self.last_seq):
+            if self.is_broken or (self.completed.is_set() and self.committed_seq == self.last_seq):
                 return False
             await self._commit_done.wait()
         return True
@@ -99,7 +93,7 @@ class Journal:
 
     def complete(self) -> None:
         """The last record has been accepted: readers that are through get their end."""
-        self.is_complete = True
+        self.completed.set()
         self._announce()
 
     async def run(self) -> None:
@@ -130,10 +124,12 @@ class Journal:
         try:
             if rows:
                 await self.offload(self.store.commit, rows)
-        except JournalError as error:
+        except BaseException as error:  # whatever it is: readers that wait for these rows must hear of it
             self.is_broken = True
             self._announce()
-            raise JournalFailed(str(error)) from error
+            if isinstance(error, JournalError):
+                raise JournalFailed(str(error)) from error
+            raise
         self._committed, self.committed_seq = count, seq
         self._announce()
 

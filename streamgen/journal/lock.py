@@ -6,8 +6,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
-from streamgen.errors import LockedError
+from streamgen.errors import LockedError, RecipeError
+
+_FILE = "run.lock"
 
 
 @contextmanager
@@ -16,8 +19,7 @@ def locked(directory: Path) -> Iterator[None]:
 
     Raises LockedError, with the other process's number, while somebody else holds it.
     """
-    path = directory / "run.lock"
-    with path.open("a+") as file:
+    with _opened(directory / _FILE) as file:
         if not _try_lock(file.fileno()):
             file.seek(0)
             owner = file.read().strip() or "unknown"
@@ -28,6 +30,22 @@ def locked(directory: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether a process runs in the directory at this moment."""
+    try:
+        with (directory / _FILE).open() as file:
+            return not _try_lock(file.fileno())
+    except OSError:
+        return False
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return path.open("a+")
+    except OSError as error:
+        raise RecipeError(f"cannot write in the run's directory {path.parent}: {error.strerror}") from None
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -36,7 +36,8 @@ class Projection:
         seq, position = found[0] if found else (0, 0)
         self._seq = self._stored = int(seq or 0)
         try:
-            self._sink.open(directory, int(position or 0))
+            if not self._sink.open(directory, int(position or 0)):
+                self._seq = self._stored = 0
         except OSError as error:
             raise JournalError(f"the sink {self.name!r} cannot be opened: {error}") from error
 
@@ -44,9 +45,12 @@ class Projection:
         """Write records as they are committed, until the journal is complete. Raises FatalError on a full disk."""
         while await self._journal.accepted_beyond(self._seq):
             await self._project(is_last=False)
-            if not self._journal.is_complete:
-                await anyio.sleep(_INTERVAL_S)
+            with anyio.move_on_after(_INTERVAL_S):
+                await self._journal.completed.wait()
         await self._project(is_last=True)
+
+    def close(self) -> None:
+        """Let go of the sink's file; closing twice is fine."""
         self._sink.close()
 
     async def _project(self, is_last: bool) -> None:

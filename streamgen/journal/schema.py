@@ -11,12 +11,17 @@ CREATE TABLE calls (
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, requests INTEGER NOT NULL, cost_usd REAL,
     PRIMARY KEY (ticket, stage, record, n)
 ) WITHOUT ROWID;
+CREATE TABLE wasted (
+    n INTEGER PRIMARY KEY, ticket INTEGER NOT NULL, stage TEXT NOT NULL, model TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, requests INTEGER NOT NULL, cost_usd REAL
+);
 CREATE TABLE outcomes (ticket INTEGER PRIMARY KEY, outcome TEXT NOT NULL, drops BLOB, error TEXT);
 CREATE TABLE records (seq INTEGER PRIMARY KEY, ticket INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE surplus (n INTEGER PRIMARY KEY, ticket INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE letters (
     n INTEGER PRIMARY KEY, ticket INTEGER NOT NULL, stage TEXT NOT NULL, record TEXT NOT NULL,
-    columns BLOB NOT NULL, error TEXT NOT NULL, traceback TEXT NOT NULL
+    columns BLOB NOT NULL, error TEXT NOT NULL, traceback TEXT NOT NULL,
+    UNIQUE (ticket, stage, record)
 );
 CREATE TABLE trials (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE rewards (n INTEGER PRIMARY KEY, trial INTEGER NOT NULL, body BLOB NOT NULL);
@@ -30,10 +35,13 @@ CREATE TABLE sessions (
 INSERTS = {
     "facts": "INSERT OR REPLACE INTO facts VALUES (?, ?)",
     "calls": "INSERT OR REPLACE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "wasted": "INSERT INTO wasted VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
     "outcomes": "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?)",
     "records": "INSERT INTO records VALUES (?, ?, ?, ?)",
     "surplus": "INSERT INTO surplus (ticket, id, body) VALUES (?, ?, ?)",
-    "letters": "INSERT INTO letters (ticket, stage, record, columns, error, traceback) VALUES (?, ?, ?, ?, ?, ?)",
+    "letters": (
+        "INSERT OR REPLACE INTO letters (ticket, stage, record, columns, error, traceback) VALUES (?, ?, ?, ?, ?, ?)"
+    ),
     "trials": "INSERT OR REPLACE INTO trials VALUES (?, ?)",
     "rewards": "INSERT INTO rewards (trial, body) VALUES (?, ?)",
     "retunes": "INSERT OR REPLACE INTO retunes VALUES (?, ?)",

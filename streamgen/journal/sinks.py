@@ -24,8 +24,11 @@ class Sink(Protocol):
     `position` is whatever lets the sink find its place again (a file's size in bytes); the journal keeps it.
     """
 
-    def open(self, directory: Path, position: int) -> None:
-        """Go back to `position` (0 on a fresh run): forget what was written behind it."""
+    def open(self, directory: Path, position: int) -> bool:
+        """Go back to `position` (0 on a fresh run): forget what was written behind it.
+
+        False where nothing is left of what was written, so that every record is to be written again.
+        """
         ...
 
     def write(self, records: Sequence[Stored]) -> None:
@@ -37,7 +40,7 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; closing twice is fine."""
         ...
 
 
@@ -58,15 +61,22 @@ class JsonlSink:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
 
-    def open(self, directory: Path, position: int) -> None:
-        """Cut the file back to what the journal knows of."""
+    def open(self, directory: Path, position: int) -> bool:
+        """Cut the file back to what the journal knows of. One that was removed is written anew.
+
+        Raises RecipeError for a file that somebody made shorter: what else they changed is not known.
+        """
         path = inside(directory, self.settings.path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("r+b" if path.exists() else "w+b")
-        self._file.truncate(min(position, path.stat().st_size))
+        is_there = path.exists()
+        if is_there and path.stat().st_size < position:
+            raise RecipeError(
+                f"{path} is shorter than this run left it; remove it, and it is written anew from the journal"
+            )
+        self._file = path.open("r+b" if is_there else "w+b")
+        self._file.truncate(position if is_there else 0)
         self._file.seek(0, os.SEEK_END)
-        if self._file.tell() < position:
-            raise RecipeError(f"{path} is shorter than the journal says: remove it, and it is written anew")
+        return is_there
 
     def write(self, records: Sequence[Stored]) -> None:
         """Take the lines as they stand in the journal."""
@@ -104,10 +114,10 @@ class ListSink:
 
     def __init__(self, settings: ListSettings) -> None:
         self.records = settings.into
-        self._seq = 0
 
-    def open(self, directory: Path, position: int) -> None:
+    def open(self, directory: Path, position: int) -> bool:
         """Memory does not survive: everything is read again."""
+        return False
 
     def write(self, records: Sequence[Stored]) -> None:
         """Decode and append."""
@@ -124,6 +134,8 @@ class ListSink:
 def inside(directory: Path, name: str) -> Path:
     """The path of a file below the directory. Raises RecipeError where it would lie outside."""
     path = (directory / name).resolve()
+    if path.parent == directory.resolve() and path.name.startswith(("run.db", "run.lock")):
+        raise RecipeError(f"{name!r} is a file of the run itself; give the sink another path")
     if not path.is_relative_to(directory.resolve()):
         raise RecipeError(f"the path {name!r} leads out of the run's directory {directory}; name a file inside it")
     return path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -34,7 +34,11 @@ class Store:
         self.path = path
         with _explained(path):
             self._db = _connect(path, read_only)
-            self._prepare(read_only)
+            try:
+                self._prepare(read_only)
+            except BaseException:
+                self._db.close()
+                raise
 
     def __repr__(self) -> str:
         return f"<Store {self.path or 'temporary'}>"
@@ -50,6 +54,11 @@ class Store:
         """All rows of a query."""
         with _explained(self.path):
             return self._db.execute(query, parameters).fetchall()
+
+    def rows(self, query: str, *parameters: Cell) -> Iterator[tuple[Cell, ...]]:
+        """The rows of a query one by one, for those that may be too many to hold at once."""
+        with _explained(self.path):
+            yield from self._db.execute(query, parameters)
 
     def one(self, query: str, *parameters: Cell) -> tuple[Cell, ...]:
         """The first row of a query that always has one."""
@@ -78,9 +87,10 @@ class Store:
         (count,) = self.one("SELECT coalesce(max(seq), 0) FROM records")
         return int(count or 0)
 
-    def use_surplus(self, wanted: int) -> int:
-        """Turn up to `wanted` surplus records into accepted ones, the oldest first; how many there were."""
-        rows = self.read("SELECT n, ticket, id, body FROM surplus ORDER BY n LIMIT ?", wanted)
+    def use_surplus(self, wanted: int | None) -> int:
+        """Turn up to `wanted` surplus records (None: all) into accepted ones, the oldest first; how many there were."""
+        query = "SELECT n, ticket, id, body FROM surplus ORDER BY n LIMIT ?"
+        rows = self.read(query, -1 if wanted is None else wanted)
         if not rows:
             return 0
         last = self.last_seq
@@ -110,6 +120,14 @@ class Store:
                 f"{self.path} was written by a newer streamgen (format {version}, this one knows {VERSION}); upgrade"
             )
 
+        if not read_only:
+            self._set_durability()
+
+    def _set_durability(self) -> None:
+        """Only now: a foreign database must stay as it is."""
+        for pragma in ("journal_mode = WAL", "synchronous = FULL") if self.path else ("synchronous = OFF",):
+            self._db.execute(f"PRAGMA {pragma}")
+
     def _create(self) -> None:
         marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
         self._db.executescript(f"BEGIN; {SCHEMA} {marks} COMMIT;")
@@ -134,22 +152,9 @@ def unsettled(store: Store) -> tuple[list[int], int]:
     return gaps, following
 
 
-def rows_of(store: Store, query: str, tickets: Iterable[int]) -> Iterator[tuple[Cell, ...]]:
-    """The rows of a query with one `?` for the ticket, for each ticket."""
-    for ticket in tickets:
-        yield from store.read(query, ticket)
-
-
 def _connect(path: Path | None, read_only: bool) -> sqlite3.Connection:
     name = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}" if path else ""
-    db = sqlite3.connect(name, uri=bool(path), check_same_thread=False, isolation_level=None, timeout=30)
-    if path and not read_only:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-    elif not path:
-        db.execute("PRAGMA journal_mode = OFF")
-        db.execute("PRAGMA synchronous = OFF")
-    return db
+    return sqlite3.connect(name, uri=bool(path), check_same_thread=False, isolation_level=None, timeout=30)
 
 
 @contextmanager

@@ -11,9 +11,10 @@ import msgspec
 from streamgen.context import Context
 from streamgen.errors import FatalError, StopRun, UnknownName
 from streamgen.journal.journal import Journal
-from streamgen.llm.budget import Ledger
+from streamgen.llm.budget import Ledger, Reservation
 from streamgen.llm.endpoint import Endpoint
 from streamgen.llm.model import Request, Response
+from streamgen.record import Usage
 
 CallKey: TypeAlias = tuple[int, str, str, int]
 """Ticket, stage, record id, number of the call: what names a call for ever, whatever its prompt was drawn from."""
@@ -72,26 +73,24 @@ class JournaledCaller:
         try:
             response = await endpoint.call(request, priority=self._priorities.get(key[1], 0))
         except BaseException as error:
-            self._settle_failed(error, reservation)
+            self._settle_failed(key, model, error, reservation)
             raise
         self.ledger.settle(reservation, response.usage)
         self._note(key, model, request, response)
         return response
 
-    def _settle_failed(self, error: BaseException, reservation: Any) -> None:
+    def _settle_failed(self, key: CallKey, model: str, error: BaseException, reservation: Reservation) -> None:
         """Useless answers are paid for all the same."""
         usage = getattr(error, "usage", None)
-        if usage is not None and usage.calls:
-            self.ledger.settle(reservation, usage)
-        else:
+        if usage is None or not usage.calls:
             self.ledger.refund(reservation)
+            return
+        self.ledger.settle(reservation, usage)
+        ticket, stage, *_ = key
+        self.journal.append("wasted", ticket, stage, model, *_paid(usage))
 
     def _note(self, key: CallKey, model: str, request: Request, response: Response) -> None:
-        usage = response.usage
-        self.journal.append(
-            "calls", *key, model, _encode(request), _encode(response),
-            usage.prompt_tokens, usage.completion_tokens, usage.calls, usage.cost_usd,
-        )  # fmt: skip
+        self.journal.append("calls", *key, model, _encode(request), _encode(response), *_paid(response.usage))
 
     def _endpoint(self, model: str) -> Endpoint:
         try:
@@ -102,6 +101,10 @@ class JournaledCaller:
 
 class UnknownModel(UnknownName, FatalError):
     """A handler asked for a model that the recipe does not name: a mistake in the program, so the run stops."""
+
+
+def _paid(usage: Usage) -> tuple[int, int, int, float | None]:
+    return usage.prompt_tokens, usage.completion_tokens, usage.calls, usage.cost_usd
 
 
 def stored_response(body: bytes) -> Response:
