@@ -1,0 +1,129 @@
+"""What `streamgen inspect` shows: tables for a terminal. Texts of the data are shown as they are, never as markup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from streamgen.control.controller import TrialResult
+from streamgen.errors import UnknownName
+from streamgen.inspection import LetterRow, RecordRow, drops, letters, records, sessions, trials
+from streamgen.record import Value
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # an escape sequence in the data would steer the terminal
+_LONG = 2000
+
+
+def view(directory: Path, what: str, limit: int) -> RenderableType:
+    """A renderable of at most `limit` rows. Raises UnknownName for anything but the names in VIEWS."""
+    if what not in VIEWS:
+        raise UnknownName("view", what, VIEWS)
+    return VIEWS[what](directory, limit)
+
+
+def plain(value: Value, limit: int = _LONG, style: str = "") -> Text:
+    """A value of the data, cut at `limit` characters, with control characters made visible."""
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    cut = text if len(text) <= limit else f"{text[:limit]}... ({len(text):,} characters)"
+    return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", cut), style)
+
+
+def _records(directory: Path, limit: int) -> RenderableType:
+    rows = records(directory, limit)
+    return Group(*map(_record, rows)) if rows else Text("no records yet")
+
+
+def _record(row: RecordRow) -> RenderableType:
+    meta = row.record.meta
+    story = [f"ticket {meta.ticket}", *([f"trial {meta.trial}"] if meta.trial is not None else []), *meta.models]
+    return _panel(f"{row.seq}: record {row.record.id}", row.record.columns, ", ".join(story))
+
+
+def _letters(directory: Path, limit: int) -> RenderableType:
+    rows = letters(directory, limit)
+    return Group(*map(_letter, rows)) if rows else Text("no dead letters")
+
+
+def _letter(row: LetterRow) -> RenderableType:
+    panel = _panel(f"stage {row.stage}, record {row.record}", row.columns, f"ticket {row.ticket}")
+    return Group(Text.assemble(("failed: ", "bold red"), plain(row.error)), panel)
+
+
+def _panel(title: str, columns: Mapping[str, Value], story: str) -> Panel:
+    rows = Table.grid(padding=(0, 2))
+    for name, value in columns.items():
+        rows.add_row(plain(name, style="bold cyan"), plain(value))
+    return Panel(
+        rows, title=plain(title), subtitle=plain(story), title_align="left", subtitle_align="left", border_style="dim"
+    )
+
+
+def _drops(directory: Path, limit: int) -> RenderableType:
+    rows = drops(directory)
+    if not rows:
+        return Text("nothing was dropped")
+    table = _table("stage", "reason", "records")
+    for row in rows[:limit]:
+        table.add_row(plain(row.stage), plain(row.reason), f"{row.records:,}")
+    return table
+
+
+def _trials(directory: Path, limit: int) -> RenderableType:
+    """The last trials; those before are many and old."""
+    rows = trials(directory)
+    if not rows:
+        return Text("no trials: the recipe has no [controller], or it has not begun")
+    table = _table("trial", "kind", "tickets", "reward", "records", "settings")
+    for row in rows[-limit:]:
+        table.add_row(*_trial(row))
+    return table
+
+
+def _trial(row: TrialResult) -> list[RenderableType]:
+    trial, reward = row.trial, row.reward
+    settings = "\n".join(f"{name} = {plain(value, 60)}" for name, value in trial.settings.items())
+    tickets = f"{trial.first_ticket} - {trial.first_ticket + trial.tickets - 1}"
+    return [str(trial.id), trial.kind, tickets, _reward(row), str(reward.n) if reward else "", plain(settings)]
+
+
+def _reward(row: TrialResult) -> Text:
+    if row.reward is None:
+        return Text("waits", "dim")
+    if row.reward.value is None:
+        return plain(row.reward.error or "failed", 200)
+    error = "" if row.reward.se is None else f" ± {row.reward.se:.3f}"
+    return Text(f"{row.reward.value:.4f}{error}")
+
+
+def _sessions(directory: Path, limit: int) -> RenderableType:
+    rows = sessions(directory)
+    if not rows:
+        return Text("no session has begun")
+    table = _table("session", "began", "seconds", "end", "accepted", "tickets", "failed")
+    for row in rows[-limit:]:
+        now = row.statistics
+        began = datetime.fromtimestamp(row.started).strftime("%Y-%m-%d %H:%M:%S")
+        numbers = (now.accepted, now.engine.tickets_settled, now.failed)
+        table.add_row(str(row.id), began, f"{row.seconds:.1f}", row.state, *(f"{number:,}" for number in numbers))
+    return table
+
+
+def _table(*headers: str) -> Table:
+    return Table(*headers, box=None, header_style="dim", pad_edge=False)
+
+
+VIEWS: Mapping[str, Callable[[Path, int], RenderableType]] = {
+    "records": _records,
+    "letters": _letters,
+    "drops": _drops,
+    "trials": _trials,
+    "sessions": _sessions,
+}

@@ -1,0 +1,146 @@
+"""Inspection: typed rows of a run's directory, filters, states, and views that show data as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from sample_run import run_sample, run_tuned
+
+from streamgen.errors import JournalError, RecipeError, UnknownName
+from streamgen.inspection import DropRow, drops, letters, records, sessions, show, trials
+from streamgen.inspection_view import VIEWS
+from streamgen.journal.lock import is_locked, locked
+from streamgen.journal.store import FILE_NAME, Store
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with a controller; nobody changes it."""
+    path = tmp_path_factory.mktemp("runs") / "tuned"
+    run_tuned(path)
+    return path
+
+
+def shown(directory: Path, what: str, limit: int = 10) -> str:
+    console = Console(width=120, record=True, file=open("/dev/null", "w"), markup=True)  # noqa: SIM115, PTH123
+    with console.file:
+        console.print(show(directory, what, limit))
+    return console.export_text()
+
+
+def note_session(store: Store, id_: int, end: str) -> None:
+    """Another session with the first one's statistics."""
+    (statistics,) = store.one("SELECT statistics FROM sessions WHERE id = 1")
+    store.commit({"sessions": [(id_, 1000.0, 5.0, end, statistics)]})
+
+
+def test_records_come_in_order_of_acceptance_a_page_at_a_time(directory: Path) -> None:
+    assert [row.seq for row in records(directory, limit=3, offset=30)] == [31, 32]
+    first = records(directory, limit=1)[0]
+    assert (first.seq, first.record["prompt"], first.record.meta.path) == (1, "question 1", ("answer", "long-enough"))
+
+
+def test_a_filter_keeps_records_by_a_column_or_by_their_provenance(directory: Path) -> None:
+    labelled = records(directory, limit=100, where="label=class 1")
+    assert len(labelled) == 11 and {row.record["label"] for row in labelled} == {"class 1"}
+    assert records(directory, limit=2, offset=3, where="label=class 1") == labelled[3:5]
+    assert len(records(directory, limit=100, where="_meta.trial=2")) == 8
+    assert records(directory, where="label.deep=1") == records(directory, where="nothing=1") == []
+
+
+@pytest.mark.parametrize("where", ["label", "=x", ""])
+def test_a_filter_without_a_column_and_a_value_is_refused(directory: Path, where: str) -> None:
+    with pytest.raises(RecipeError, match="a filter is column=value"):
+        records(directory, where=where)
+
+
+def test_letters_tell_stage_columns_and_error_and_the_traceback_on_demand(directory: Path) -> None:
+    rows = letters(directory)
+    assert [row.stage for row in rows].count("answer") == 4
+    (line,) = [row for row in rows if row.stage == "source"]
+    assert line.columns == {"line": "{no json"} and line.error.startswith("tuned-source.jsonl:3: no JSON")
+    assert {row.traceback for row in rows} == {""}
+    traced = [row for row in letters(directory, traceback=True) if row.stage == "answer"]
+    assert all(row.traceback.endswith(f"{row.error.split(': ')[1]}\n") for row in traced)
+    assert letters(directory, limit=2, offset=1) == rows[1:3]
+
+
+def test_a_record_that_failed_again_after_a_crash_has_one_letter(tmp_path: Path) -> None:
+    run_sample(tmp_path / "run")
+    store = Store(tmp_path / "run" / FILE_NAME)
+    store.commit({"letters": [(0, "answer", "0", b"{}", "the second time", "")] * 2})
+    store.close()
+    assert len(letters(tmp_path / "run")) == 5
+    assert [row.error for row in letters(tmp_path / "run") if row.record == "0"] == ["the second time"]
+
+
+def test_drops_are_summed_over_tickets_by_stage_and_reason(directory: Path) -> None:
+    assert drops(directory) == [DropRow("long-enough", "too_short", 4)]
+
+
+def test_trials_come_with_their_rewards_where_these_are_known(directory: Path) -> None:
+    rows = {row.trial.id: row for row in trials(directory)}
+    assert [rows[id_].trial.kind for id_ in (0, 1, 2, 3)] == ["default", "explore", "explore", "recommended"]
+    assert [rows[id_].reward.value for id_ in (1, 2) if rows[id_].reward] == [0.8, 0.8]  # type: ignore[union-attr]
+
+
+def test_a_session_tells_how_it_ended(tmp_path: Path) -> None:
+    run_sample(tmp_path / "run")
+    (session,) = sessions(tmp_path / "run")
+    assert (session.id, session.state, session.statistics.accepted) == (1, "done", 32)
+
+
+def test_a_session_without_an_end_has_crashed_unless_somebody_holds_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run_sample(path)
+    store = Store(path / FILE_NAME)
+    note_session(store, 1, "running")
+    note_session(store, 2, "running")
+    assert [row.state for row in sessions(path)] == ["crashed", "crashed"]
+    with locked(path):
+        assert is_locked(path)
+        assert [row.state for row in sessions(path)] == ["crashed", "running"]
+    assert not is_locked(path)
+    store.close()
+
+
+def test_rows_of_another_version_are_named(tmp_path: Path) -> None:
+    run_sample(tmp_path / "run")
+    store = Store(tmp_path / "run" / FILE_NAME)
+    store.commit({"sessions": [(1, 0.0, 0.0, "done", b"{}")]})
+    store.close()
+    with pytest.raises(JournalError, match=r"holds a RunStatistics that this streamgen cannot read .*use the version"):
+        sessions(tmp_path / "run")
+
+
+@pytest.mark.parametrize("what", VIEWS)
+def test_a_directory_without_a_run_says_so(tmp_path: Path, what: str) -> None:
+    with pytest.raises(RecipeError, match=r"holds no run"):
+        show(tmp_path, what)
+
+
+@pytest.mark.parametrize("what", VIEWS)
+def test_an_empty_journal_is_shown_as_one(tmp_path: Path, what: str) -> None:
+    Store(tmp_path / FILE_NAME).close()
+    assert shown(tmp_path, what).strip().split()[0] in ("no", "nothing")
+
+
+def test_an_unknown_view_lists_the_known_ones(directory: Path) -> None:
+    with pytest.raises(UnknownName, match="unknown view 'letter'; did you mean 'letters'"):
+        show(directory, "letter")
+
+
+def test_markup_and_escape_sequences_of_the_data_are_shown_as_text(directory: Path) -> None:
+    text = shown(directory, "records", 1)
+    assert "<script>alert('x')</script> [bold]no markup[/bold] \N{REPLACEMENT CHARACTER}[31m" in text
+    assert "\x1b" not in text
+
+
+def test_views_show_at_most_as_many_rows_as_asked_for(directory: Path) -> None:
+    assert shown(directory, "records", 3).count("question") == 3
+    assert shown(directory, "letters", 2).count("failed:") == 2
+    assert "too_short" in shown(directory, "drops", 1)
+    assert "4" in shown(directory, "trials", 1).splitlines()[1].split()
+    assert "done" in shown(directory, "sessions")
