@@ -79,8 +79,16 @@ def check_columns(recipe: Recipe) -> None:
                 f"{suggestion(missing[0], before)}",
                 f"$.stages[{index}]",
             )
-        writes = spec.settings.writes() if spec.settings else None
+        writes = _writes(spec)
         known[spec.name] = None if before is None or writes is None else before | writes
+
+
+def _writes(spec: StageSpec) -> frozenset[str] | None:
+    """None where nobody says: a stage of the user's own, without a `writes`, may add what it likes."""
+    settings = spec.settings
+    if settings is None or (type(settings).writes is Settings.writes and spec.type not in registry.BUILTIN["stages"]):
+        return None
+    return settings.writes()
 
 
 def _source_columns(recipe: Recipe) -> frozenset[str] | None:
