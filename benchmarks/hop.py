@@ -7,12 +7,13 @@ ticket's ack for each item, credits, settlement, guards and statistics, and the 
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
 import statistics as stats
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any
 
 from streamgen.engine.ack import Ack, Desk
@@ -76,7 +77,7 @@ class Rows:
         count = min(credits, self.left)
         self.left -= count
         first, self.next = self.next, self.next + count
-        return Block([self.record] * count, [Ack(ticket, desk) for ticket in range(first, first + count)])
+        return Block([self.record] * count, list(map(Ack, range(first, first + count), repeat(desk))))
 
 
 class NoContexts:
@@ -113,7 +114,16 @@ def measure(chain: Callable[[int, int], Awaitable[float]], items: int, size: int
     return items * HOPS / seconds
 
 
-def main(repeat: int = 5, items: int = 100_000) -> list[dict[str, float]]:
+def command(arguments: Sequence[str]) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks hop", description=__doc__)
+    parser.add_argument("--repeat", type=int, default=9, help="rounds, of which the medians are shown")
+    parser.add_argument("--items", type=int, default=100_000, help="items a round, four times as many in batches")
+    options = parser.parse_args(arguments)
+    main(options.repeat, options.items)
+
+
+def main(repeat: int = 9, items: int = 100_000) -> list[dict[str, float]]:
     """Print the table; floor and engine take turns, medians over `repeat` rounds."""
     rows = []
     print(f"{HOPS} hops, {items:,} items, median of {repeat} rounds; items/s per hop")

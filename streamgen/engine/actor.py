@@ -113,15 +113,14 @@ class Actor:
         block: Block | None = first
         stuck: Block | None = None
         taken = emitted = 0
-        while block is not None and stuck is None:
+        while block is not None:
             taken += len(block.records)
             results = work(block)
-            if going_on := len(results.records):
-                if put(results):
-                    emitted += going_on
-                else:
+            if results.records:
+                if not put(results):
                     stuck = results
                     break
+                emitted += len(results.records)
             block = take()
         self.counts.received += taken
         self.counts.emitted += emitted
@@ -161,13 +160,14 @@ class Actor:
             return joined([self._batch(part) for part in by_settings(block)])
         context = self._around.contexts.for_batch(self.stage.name, block.acks[0].settings)
         try:
-            results = answers(self._handle(block.records, context), block.records)
+            results = self._handle(block.records, context)
+            if type(results) is list and [*map(type, results)].count(Record) == len(results) == len(block.records):
+                return Block(results, block.acks)
+            results = answers(results, block.records)
         except FatalError:
             raise
         except Exception as error:
             return self._isolated(error, block)
-        if {*map(type, results)} == _RECORDS_ONLY:
-            return Block(results, block.acks)
         return self._mixed(results, block)
 
     def _mixed(self, results: Sequence[Result], block: Block) -> Block:
@@ -211,9 +211,6 @@ class Actor:
         trace = "".join(traceback.format_exception(error))
         self._around.dead_letter(Letter(ack.ticket, self.stage.name, record, f"{kind}: {error}", trace))
         return ()
-
-
-_RECORDS_ONLY = {Record}
 
 
 def _is_cancelled() -> bool:

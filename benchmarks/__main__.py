@@ -1,0 +1,43 @@
+"""`python -m benchmarks NAME`: one measurement; without a name, what there is to measure."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from streamgen.errors import UnknownName
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "hop": ("benchmarks.hop:command", "what a hop of the engine costs, beside a bare chain of asyncio.Queues"),
+    "hour": ("benchmarks.hour:command", "what an hour of engine time costs on virtual time"),
+}
+"""Name -> (module:function, what it measures). The function gets the arguments behind the name."""
+
+
+def load(name: str) -> Callable[[Sequence[str]], object]:
+    """The command's function; its module is imported only now."""
+    if name not in COMMANDS:
+        raise UnknownName("benchmark", name, COMMANDS)
+    module, _, function = COMMANDS[name][0].partition(":")
+    command: Callable[[Sequence[str]], object] = getattr(import_module(module), function)
+    return command
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the benchmark that is named first; the exit code."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: python -m benchmarks NAME [--help | options]\n")
+        print("\n".join(f"  {name:<12} {about}" for name, (_, about) in COMMANDS.items()))
+        return 0
+    try:
+        command = load(arguments[0])
+    except UnknownName as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    command(arguments[1:])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
