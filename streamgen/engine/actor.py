@@ -60,6 +60,7 @@ class Actor:
         self._around = around
         self._handle: Any = stage.handler
         self._work = self._batch if self.kind is Kind.BATCH else self._one_by_one
+        self._put_nowait = self.outlet.put_nowait
         self._now: Callable[[], float] = float
         self._turns = Turns() if stage.ordered and self.kind is Kind.AWAITING and stage.parallel > 1 else None
 
@@ -109,7 +110,7 @@ class Actor:
 
         A burst ends, for while it runs nobody else can put; it costs one clock reading however many blocks it takes.
         """
-        work, take, put = self._work, self.inbox.take_nowait, self.outlet.put_nowait
+        work, take, put = self._work, self.inbox.take_nowait, self._put_nowait
         block: Block | None = first
         stuck: Block | None = None
         taken = emitted = 0
@@ -148,7 +149,9 @@ class Actor:
         for record, ack in zip(block.records, block.acks):  # noqa: B905  of one length: Block
             try:
                 result = handle(record, for_record(name, record, ack))
-                if type(result) is not Record:
+                if result is True:
+                    result = record
+                elif type(result) is not Record:
                     is_map, result = False, self._children(result, record, ack)
             except Exception as error:
                 is_map, result = False, self._failed(error, record, ack)
@@ -171,11 +174,11 @@ class Actor:
         return self._mixed(results, block)
 
     def _mixed(self, results: Sequence[Result], block: Block) -> Block:
-        """A batch of which some were dropped or fanned out."""
+        """A batch of which some were kept as they are, dropped or fanned out."""
         groups: list[Sequence[Record] | Record] = []
         for result, record, ack in zip(results, block.records, block.acks, strict=True):
             try:
-                groups.append(result if type(result) is Record else self._children(result, record, ack))
+                groups.append(record if result is True else self._children(result, record, ack))
             except Exception as error:
                 groups.append(self._failed(error, record, ack))
         return spread(groups, block.acks)

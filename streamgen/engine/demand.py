@@ -34,7 +34,7 @@ class Demand:
     @property
     def is_over(self) -> bool:
         """Whether no more tickets are wanted: enough was accepted, or the run is being stopped."""
-        return self.is_closed or (self.missing is not None and self.missing <= 0)
+        return self.is_closed or self.missing == 0
 
     @property
     def acceptance_rate(self) -> float:
@@ -71,7 +71,7 @@ class Demand:
         """Records were accepted: fewer are missing."""
         self.accepted += records
         if self.missing is not None:
-            self.missing -= records
+            self.missing = max(0, self.missing - records)
             self._wake()
 
     def settled(self, acks: Sequence[Ack]) -> None:
