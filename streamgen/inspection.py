@@ -27,10 +27,6 @@ T = TypeVar("T")
 State: TypeAlias = Reason | Literal["crashed"]
 
 
-LETTERS = "SELECT max(n) FROM letters GROUP BY ticket, stage, record"
-"""A ticket that a crash cut off runs again, and may fail again: its last letter counts."""
-
-
 class RecordRow(NamedTuple):
     """An accepted record and its place in the order of acceptance, from 1."""
 
@@ -105,7 +101,7 @@ def letters(directory: Path, limit: int = 20, offset: int = 0, *, traceback: boo
     trace_or_nothing = "traceback" if traceback else "''"
     query = (
         f"SELECT ticket, stage, record, columns, error, {trace_or_nothing} FROM letters"
-        f" WHERE n IN ({LETTERS}) ORDER BY n LIMIT ? OFFSET ?"
+        " ORDER BY n LIMIT ? OFFSET ?"
     )
     with reading(directory) as store:
         return [

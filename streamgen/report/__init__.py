@@ -1,1 +1,5 @@
-"""The static HTML report of a run."""
+"""The static HTML report of a run's directory."""
+
+from streamgen.report.page import write_report
+
+__all__ = ["write_report"]

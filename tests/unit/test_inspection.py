@@ -67,15 +67,6 @@ def test_letters_tell_stage_columns_and_error_and_the_traceback_on_demand(direct
     assert letters(directory, limit=2, offset=1) == rows[1:3]
 
 
-def test_a_record_that_failed_again_after_a_crash_has_one_letter(tmp_path: Path) -> None:
-    run_sample(tmp_path / "run")
-    store = Store(tmp_path / "run" / FILE_NAME)
-    store.commit({"letters": [(0, "answer", "0", b"{}", "the second time", "")] * 2})
-    store.close()
-    assert len(letters(tmp_path / "run")) == 5
-    assert [row.error for row in letters(tmp_path / "run") if row.record == "0"] == ["the second time"]
-
-
 def test_drops_are_summed_over_tickets_by_stage_and_reason(directory: Path) -> None:
     assert drops(directory) == [DropRow("long-enough", "too_short", 4)]
 

@@ -1,0 +1,252 @@
+"""What a report tells, read from a run's journal in one look, so that its numbers belong together."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from streamgen.control.controller import TrialResult
+from streamgen.inspection import DropRow, SessionRow, State, drops_of, json_of, reading, sessions_of, trials_of, typed
+from streamgen.journal.lock import is_locked
+from streamgen.journal.store import Store
+from streamgen.llm.endpoint import EndpointStatistics
+from streamgen.record import META_KEY, Value
+from streamgen.summary import End
+
+SAMPLES = 50
+KINDS_OF_FAILURE = 20
+
+_VARYING = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
+
+
+class StageFacts(msgspec.Struct, frozen=True):
+    """What became of the records that a stage received. `emitted` are more than `passed` where it fans out."""
+
+    name: str
+    type: str
+    received: int
+    emitted: int
+    failed: int
+    drops: Sequence[DropRow]
+    p50_s: float | None
+
+    @property
+    def dropped(self) -> int:
+        """Records dropped, for whatever reason."""
+        return sum(drop.records for drop in self.drops)
+
+    @property
+    def passed(self) -> int:
+        """Records that went on, or are in its hands."""
+        return max(0, self.received - self.dropped - self.failed)
+
+
+class Spend(msgspec.Struct, frozen=True):
+    """What a stage asked of a model. `useless` answers were paid for as well; `unpriced` ones have no known price."""
+
+    model: str
+    stage: str
+    answers: int = 0
+    useless: int = 0
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+    unpriced: int = 0
+
+    def __add__(self, other: Spend) -> Spend:
+        numbers = [getattr(self, name) + getattr(other, name) for name in self.__struct_fields__[2:]]
+        return Spend(self.model, self.stage, *numbers)
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A kind of failure: how many records of a stage, and the first of them with its columns and traceback."""
+
+    stage: str
+    records: int
+    record: str
+    error: str
+    columns: Mapping[str, Value]
+    traceback: str
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """An accepted record with its place in the order of acceptance."""
+
+    seq: int
+    id: str
+    columns: Mapping[str, Value]
+    meta: Mapping[str, Value]
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the page shows. `tickets` counts settled ones by outcome, `made_at` is in seconds since 1970."""
+
+    name: str
+    state: State
+    message: str
+    made_at: float
+    accepted: int
+    wanted: int | None
+    surplus: int
+    tickets: Mapping[str, int]
+    letters: int
+    sessions: Sequence[SessionRow]
+    stages: Sequence[StageFacts]
+    spends: Sequence[Spend]
+    endpoints: Sequence[EndpointStatistics]
+    failures: Sequence[Failure]
+    kinds_of_failure: int
+    metrics: Mapping[str, Value]
+    trials: Sequence[TrialResult]
+    samples: Sequence[Sample]
+    recipe: Value
+
+    @property
+    def settled(self) -> int:
+        """Settled tickets."""
+        return sum(self.tickets.values())
+
+    @property
+    def seconds(self) -> float:
+        """How long all sessions worked together."""
+        return sum(session.seconds for session in self.sessions)
+
+    @property
+    def spent(self) -> Spend:
+        """Over all models and stages."""
+        return sum(self.spends, Spend("all", ""))
+
+
+def facts_of(directory: Path) -> Facts:
+    """The facts of the run in the directory. Raises RecipeError where there is none."""
+    is_alive = is_locked(directory)
+    with reading(directory) as store:
+        store.read("BEGIN")  # one snapshot for all that follows, while the run may go on
+        return _facts(store, is_alive)
+
+
+def _facts(store: Store, is_alive: bool) -> Facts:
+    sessions = sessions_of(store, is_alive=is_alive)
+    last = sessions[-1].statistics if sessions else None
+    by_stage = _counts(store, "SELECT stage, count(*) FROM letters GROUP BY stage")
+    kinds = _kinds_of_failure(store)
+    state: State = sessions[-1].state if sessions else "running" if is_alive else "crashed"
+    return Facts(
+        name=(store.fact("name") or b"run").decode(),
+        state=state,
+        message=_message(store, state),
+        made_at=time.time(),
+        accepted=store.last_seq,
+        wanted=last.wanted if last else None,
+        surplus=_number(store, "SELECT count(*) FROM surplus"),
+        tickets=_counts(store, "SELECT outcome, count(*) FROM outcomes GROUP BY outcome ORDER BY outcome"),
+        letters=sum(by_stage.values()),
+        sessions=sessions,
+        stages=_stages(store, sessions, by_stage),
+        spends=_spends(store),
+        endpoints=last.endpoints if last else [],
+        failures=[_failure(store, n, count) for n, count in kinds[:KINDS_OF_FAILURE]],
+        kinds_of_failure=len(kinds),
+        metrics=last.metrics if last else {},
+        trials=trials_of(store),
+        samples=list(_samples(store)),
+        recipe=json_of(store.fact("recipe.raw") or store.fact("recipe") or b"{}"),
+    )
+
+
+_MESSAGES: Mapping[State, str] = {
+    "running": "The run goes on.",
+    "crashed": "The process ended without a last word: it was killed, or the machine went down. "
+    "Run the same command again to go on; nothing that was kept is lost.",
+    "done": "All is done.",
+    "source_ended": "The source has ended before enough records were accepted.",
+    "budget": "The budget is spent. Run the same command with a larger one to go on.",
+    "interrupted": "The run was interrupted. Run the same command again to go on.",
+    "stopped": "The run was stopped. Run the same command again to go on.",
+    "failed": "An error stopped the run.",
+}
+
+
+def _message(store: Store, state: State) -> str:
+    """The run's own last word where it left one."""
+    end = store.fact("end")
+    told = typed(end, End) if end else End()
+    return told.message if told.message and told.reason == state else _MESSAGES[state]
+
+
+def _stages(store: Store, sessions: Sequence[SessionRow], failed: Mapping[str, int]) -> list[StageFacts]:
+    """The stages in the recipe's order. What they received is summed over the sessions' notes, the rest is exact."""
+    recipe = json_of(store.fact("recipe") or b'{"order": [], "stages": {}}')
+    drops = drops_of(store)
+    stages = []
+    for name in recipe["order"]:
+        noted = [stage for session in sessions for stage in session.statistics.engine.stages if stage.name == name]
+        own = [drop for drop in drops if drop.stage == name]
+        at_least = sum(drop.records for drop in own) + failed.get(name, 0)
+        received = max(at_least, sum(stage.received for stage in noted))
+        emitted = sum(stage.emitted for stage in noted)
+        p50_s = noted[-1].latency_p50_s if noted else None
+        type_ = str(recipe["stages"][name]["type"])
+        stages.append(StageFacts(name, type_, received, emitted, failed.get(name, 0), own, p50_s))
+    return stages
+
+
+def _spends(store: Store) -> list[Spend]:
+    sums = "sum(requests), sum(prompt_tokens), sum(completion_tokens), coalesce(sum(cost_usd), 0.0)"
+    query = (
+        f"SELECT model, stage, count(*), 0, {sums}, count(*) - count(cost_usd) FROM calls GROUP BY model, stage"
+        f" UNION ALL"
+        f" SELECT model, stage, 0, count(*), {sums}, count(*) - count(cost_usd) FROM wasted GROUP BY model, stage"
+    )
+    found: dict[tuple[str, str], Spend] = {}
+    for row in store.read(query):
+        spend = msgspec.convert(row, tuple[str, str, int, int, int, int, int, float, int])
+        key = spend[:2]
+        found[key] = found.get(key, Spend(*key)) + Spend(*spend)
+    return [found[key] for key in sorted(found)]
+
+
+def _kinds_of_failure(store: Store) -> list[tuple[int, int]]:
+    """The first letter of each kind and how many there are, the most frequent kind first.
+
+    Errors are of one kind when they differ in numbers and quoted words only.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    first: dict[tuple[str, str], int] = {}
+    for n, stage, error in store.rows("SELECT n, stage, error FROM letters ORDER BY n"):
+        kind = (str(stage), _VARYING.sub("*", str(error))[:200])
+        counts[kind] += 1
+        first.setdefault(kind, int(n or 0))
+    return [(first[kind], count) for kind, count in counts.most_common()]
+
+
+def _failure(store: Store, n: int, count: int) -> Failure:
+    stage, record, error, columns, trace = store.one(
+        "SELECT stage, record, error, columns, traceback FROM letters WHERE n = ?", n
+    )
+    return Failure(str(stage), count, str(record), str(error), json_of(columns), str(trace))
+
+
+def _samples(store: Store) -> Iterator[Sample]:
+    """Records from the first to the last, evenly spread."""
+    last = store.last_seq
+    for place in range(min(last, SAMPLES)):
+        (stored,) = store.records(place * (last - 1) // max(1, min(last, SAMPLES) - 1), 1)
+        columns = json_of(stored.body)
+        meta = columns.pop(META_KEY, {})
+        yield Sample(stored.seq, meta.pop("id", ""), columns, meta)
+
+
+def _counts(store: Store, query: str) -> dict[str, int]:
+    return {str(name): int(count or 0) for name, count in store.read(query)}
+
+
+def _number(store: Store, query: str) -> int:
+    (number,) = store.one(query)
+    return int(number or 0)

@@ -1,0 +1,104 @@
+"""The page itself: facts, put into the template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streamgen.control.controller import TrialResult
+from streamgen.errors import RecipeError
+from streamgen.files import replacing
+from streamgen.log import mask
+from streamgen.record import Value
+from streamgen.report.charts import blocks_of, reward_chart
+from streamgen.report.facts import Facts, facts_of
+from streamgen.report.text import clean, duration, number, percent, shown, usd, when
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_SAMPLE_CHARACTERS = 8000  # of one sample: 50 of them leave the page below 2 MB
+_TRIALS = 200  # rows of the table, half from each end
+
+
+def write_report(directory: Path, out: Path | None = None) -> Path:
+    """The page that was written: `report.html` in the run's directory, or `out`.
+
+    It is one file that loads nothing. The run may go on meanwhile, have crashed, or have no records yet. Raises
+    RecipeError where there is no run, or the page cannot be written.
+    """
+    directory = Path(directory)
+    out = directory / "report.html" if out is None else Path(out)
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise RecipeError(f"the report is an HTML page: give it a name that ends in .html, not {out.name!r}")
+    page = render(facts_of(directory))
+    with replacing(out) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return out
+
+
+def render(facts: Facts) -> str:
+    """The page as HTML."""
+    metrics = [block for name, result in facts.metrics.items() for block in blocks_of(name, result)]
+    return _template().render(
+        facts=facts,
+        longest=max((stage.received for stage in facts.stages), default=0) or 1,
+        blocks=metrics,
+        chart=reward_chart(facts.trials),
+        chosen=_chosen(facts),
+        best=_best(facts),
+        trials=_shown_trials(facts),
+        hidden_trials=max(0, len(facts.trials) - _TRIALS),
+        samples=[(sample, sample_texts(sample.columns)) for sample in facts.samples],
+        recipe=mask(shown(facts.recipe, 20_000)),
+    )
+
+
+def sample_texts(columns: Mapping[str, Value]) -> dict[str, str]:
+    """The columns as texts of a few thousand characters together, the first ones most fully."""
+    texts: dict[str, str] = {}
+    left = _SAMPLE_CHARACTERS
+    for name, value in list(columns.items())[:40]:
+        texts[shown(name, 80)] = text = shown(value, max(left // 2, 100))
+        left -= len(text)
+    return texts
+
+
+def _chosen(facts: Facts) -> Mapping[str, Value] | None:
+    """The settings that the newest tickets were made with on the agent's advice."""
+    advised = [result.trial.settings for result in facts.trials if result.trial.kind == "recommended"]
+    return advised[-1] if advised else None
+
+
+def _best(facts: Facts) -> TrialResult | None:
+    told = ((result.reward.value, result) for result in facts.trials if result.reward)
+    return max(((value, result) for value, result in told if value is not None), default=(0.0, None), key=_first)[1]
+
+
+def _first(pair: tuple[float, object]) -> float:
+    return pair[0]
+
+
+def _shown_trials(facts: Facts) -> list[TrialResult]:
+    trials = list(facts.trials)
+    return trials if len(trials) <= _TRIALS else [*trials[: _TRIALS // 2], *trials[-_TRIALS // 2 :]]
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("streamgen", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=clean,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": number, "percent": percent, "usd": usd, "duration": duration, "when": when, "shown": shown,
+    }  # fmt: skip
+    return environment.get_template("report.html")
