@@ -36,7 +36,11 @@ class Source(Protocol):
 
 
 Accept = Callable[[Block], Awaitable[None]]
-"""The sink: takes records that passed every stage; returning is a promise to keep them."""
+"""The sink: takes records that passed every stage; returning is a promise to keep them.
+
+It decides which of them count: it adds them to their ack's `accepted` or `surplus` and tells the demand with
+`demand.accept(n)`, n <= `demand.missing`. A record whose `ack.abandoned` is set comes again in the next session.
+"""
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,7 +110,8 @@ class Engine:
         self._now = asyncio.get_running_loop().time
         self._started = self._now()
         async with anyio.create_task_group() as guards:
-            guards.start_soon(watch_for_stall, self.bounds.stall_s, self._moves, self.is_paused, self.describe)
+            is_paused = lambda: self.is_paused()  # noqa: E731  it may be set while the run goes on
+            guards.start_soon(watch_for_stall, self.bounds.stall_s, self._moves, is_paused, self.describe)
             async with anyio.create_task_group() as actors:
                 for actor in self._actors:
                     actors.start_soon(actor.run, self._now, name=f"streamgen stage {actor.stage.name}")

@@ -88,7 +88,7 @@ def test_a_stall_names_the_sink() -> None:
 
 def test_a_stall_names_the_source() -> None:
     bench = Bench(Stage(name="keep", handler=keep))
-    bench.source.take = lambda credits, desk: asyncio.sleep(10**6)  # type: ignore[method-assign, assignment, return-value]
+    bench.source.take = lambda credits, desk: asyncio.sleep(10**6)
     _, message = run_virtual(lambda: when_it_stalls(bench))
     assert message == "nothing moved for 600 s: every stage is idle; the source gives no tickets"
 
