@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from streamgen.recipe import Recipe as Recipe
     from streamgen.record import Meta as Meta
     from streamgen.record import Record as Record
-    from streamgen.run import Run as Run
-    from streamgen.run import open_run as open
-    from streamgen.run import run as run
+    from streamgen.runs import Run as Run
+    from streamgen.runs import open_run as open
+    from streamgen.runs import run as run
     from streamgen.settings import Settings as Settings
 
 __version__ = "0.1.0"
@@ -40,9 +40,9 @@ _HOME = {
     "Settings": "streamgen.settings",
     "Meta": "streamgen.record",
     "Record": "streamgen.record",
-    "Run": "streamgen.run",
-    "open": "streamgen.run:open_run",
-    "run": "streamgen.run",
+    "Run": "streamgen.runs",
+    "open": "streamgen.runs:open_run",
+    "run": "streamgen.runs",
 }
 __all__ = [
     "Context",

@@ -20,7 +20,7 @@ from streamgen.plan import make_plan
 from streamgen.present import Progress, record_panel, summary_view
 from streamgen.recipe import Recipe
 from streamgen.record import Record
-from streamgen.run import Run, open_run, run_async
+from streamgen.runs import Run, open_run, run_async
 from streamgen.summary import Summary
 
 

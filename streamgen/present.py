@@ -17,7 +17,7 @@ from rich.text import Text
 from streamgen.control.controller import ControllerSummary
 from streamgen.engine.statistics import StageStatistics
 from streamgen.record import Record
-from streamgen.run import Run
+from streamgen.runs import Run
 from streamgen.summary import RunStatistics, Summary
 
 _FRAMES_S = 0.25  # between two pictures on a terminal

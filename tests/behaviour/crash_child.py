@@ -1,4 +1,4 @@
-"""The process that the crash tests kill: `python crash_child.py WORKLOAD DIRECTORY BASE_URL`. It says when it begins."""
+"""The process that the crash tests kill: `python crash_child.py WORKLOAD DIRECTORY BASE_URL`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import streamgen
 from streamgen.context import Context
 from streamgen.recipe import Recipe, StageSpec
 from streamgen.record import Record, Value
-from streamgen.run import run_async
+from streamgen.runs import run_async
 from streamgen.settings import Settings
 
 IN_FLIGHT = 4
@@ -74,7 +74,7 @@ def recipe(workload: str, base_url: str = "http://127.0.0.1:1/v1") -> Recipe:
 async def live(workload: str, directory: str, base_url: str) -> None:
     """The run to its end; says so when the first call has been sent."""
     async with streamgen.open(recipe(workload, base_url), directory=directory) as run:
-        while not run.statistics().endpoints[0].requests and run.summary().end.reason == "running":
+        while not run.statistics().endpoints[0].requests and run.summary().end.reason == "running":  # noqa: ASYNC110
             await anyio.sleep(0.001)
         print("begins", flush=True)
         await run.finish()

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from crash_child import IN_FLIGHT, SUFFIXES, TICKETS
 
 from streamgen.files import lines_of
 from streamgen.journal.journal import COMMIT_INTERVAL_S
-from tests.behaviour.crash_child import IN_FLIGHT, SUFFIXES, TICKETS
 
 _CHILD = Path(__file__).with_name("crash_child.py")
 _LATENCY_S = 0.005
