@@ -229,7 +229,7 @@ def test_the_function_run_is_not_hidden_by_a_module_of_its_name() -> None:
 
 
 async def test_run_in_a_running_loop_says_what_to_do() -> None:
-    with pytest.raises(RecipeError, match="async with streamgen[.]open"):
+    with pytest.raises(RecipeError, match=r"async with streamgen\.open"):
         streamgen.run(make(echo(), 1))
 
 

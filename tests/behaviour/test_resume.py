@@ -1,0 +1,210 @@
+"""A second run in the same directory: what is kept, what is refused, what is paid again (nothing)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import anyio
+import msgspec
+import pytest
+from runs import CHAT, asked, check_whole, echo, make, model, query, temperature
+
+import streamgen
+from streamgen.context import Context
+from streamgen.errors import RecipeError
+from streamgen.recipe import Recipe, StageSpec
+from streamgen.record import Record
+from streamgen.settings import Settings
+from streamgen.summary import Summary
+from streamgen.testing import prompt_of
+
+
+async def finished(recipe: Recipe, directory: Path, accept: int | None = None) -> Summary:
+    async with streamgen.open(recipe, directory=directory, accept=accept) as run:
+        return await run.finish()
+
+
+class Nothing(Settings, frozen=True, kw_only=True):
+    pass
+
+
+async def test_a_finished_run_does_nothing_the_second_time(tmp_path: Path) -> None:
+    main = echo()
+    first = await finished(make(main, 10, run={"accept": 10}), tmp_path)
+    second = await finished(make(main, 10, run={"accept": 10}), tmp_path)
+    assert (first.end, second.end) == (second.end, first.end)
+    assert second.end.reason == "done"
+    assert len(main.requests) == 10
+
+
+async def test_surplus_comes_first_when_more_is_wanted(tmp_path: Path) -> None:
+    main = echo(0.001)
+    recipe = make(main, 100, run={"tickets_in_flight": 1})
+    three = (StageSpec(name="three", type=three_of_one, settings=Nothing()),)
+    recipe = msgspec.structs.replace(recipe, stages=(*recipe.stages, *three))
+    await finished(recipe, tmp_path, accept=4)
+    (surplus,) = query(tmp_path, "SELECT count(*) FROM surplus")[0]
+    paid = len(main.requests)
+    assert surplus == 2 and paid == 2  # two tickets of three children each
+    summary = await finished(recipe, tmp_path, accept=6)
+    assert (summary.statistics.accepted, len(main.requests)) == (6, paid)
+    assert query(tmp_path, "SELECT ticket, outcome FROM outcomes") == [(0, "accepted"), (1, "accepted")]
+    assert query(tmp_path, "SELECT count(*) FROM surplus") == [(0,)]
+    check_whole(tmp_path)
+
+
+def three_of_one(record: Record, context: Context[Nothing]) -> list[Record]:
+    return [record, record, record]
+
+
+async def test_without_accept_all_of_the_surplus_is_taken(tmp_path: Path) -> None:
+    recipe = make(echo(), 4, after=[StageSpec(name="three", type=three_of_one, settings=Nothing())])
+    await finished(recipe, tmp_path, accept=1)
+    summary = await finished(recipe, tmp_path)
+    assert summary.statistics.accepted == 12
+    assert query(tmp_path, "SELECT count(*) FROM surplus") == [(0,)]
+    check_whole(tmp_path)
+
+
+async def test_a_recipe_that_would_change_the_data_is_refused_with_every_difference(tmp_path: Path) -> None:
+    await finished(make(echo(), 5), tmp_path)
+    changed = [{**CHAT, "prompt": "Other {{ n }}", "temperature": 0.3}]
+    with pytest.raises(RecipeError) as caught:
+        await finished(make(echo(), 6, changed, seed=8), tmp_path)
+    message = str(caught.value)
+    assert str(tmp_path) in message and "another directory" in message
+    for difference in (
+        "$.seed: 0 -> 8",
+        '$.stages.answer.prompt: "{{ n }}" -> "Other {{ n }}"',
+        "$.stages.answer.temperature: null -> 0.3",
+        "$.source.rows: ",
+    ):
+        assert difference in message
+    assert len(message.splitlines()) == 2 + 4
+    assert (await finished(make(echo(), 5), tmp_path)).end.reason == "done"  # refusing has changed nothing
+
+
+async def test_what_does_not_change_the_data_is_taken(tmp_path: Path) -> None:
+    await finished(make(echo(), 30, run={"accept": 5}), tmp_path)
+    stages = [{**CHAT, "parallel": 3, "capacity": 9}]
+    run = {"accept": 12, "budget": {"requests": 100}, "tickets_in_flight": 3}
+    summary = await finished(make(echo(), 30, stages, run=run, sinks=[{"type": "jsonl"}]), tmp_path)
+    assert summary.statistics.accepted == 12
+    assert len((tmp_path / "records.jsonl").read_bytes().splitlines()) == 12  # a new sink gets the old records, too
+
+
+async def test_the_recipes_folder_may_move(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rows.jsonl").write_text('{"n": 1}\n')
+        raw = {"source": {"type": "jsonl", "path": "rows.jsonl"}}
+        await finished(Recipe.parse(raw, tmp_path / name), tmp_path / "run")
+    assert query(tmp_path / "run", "SELECT count(*) FROM records") == [(1,)]
+
+
+async def test_calls_of_unsettled_tickets_are_replayed_not_paid(tmp_path: Path) -> None:
+    """Both calls of a ticket carry what its stage drew; the first was paid before the cut, the second was not."""
+    cut = anyio.Event()
+    session = [1]
+
+    async def answer(prompt: str) -> str:
+        if session == [1] and prompt.startswith("second"):
+            cut.set()
+            await anyio.sleep_forever()
+        return f"{prompt} in session {session[0]}"
+
+    main = model(lambda request: answer(prompt_of(request)))
+    two = StageSpec(name="two", type=two_calls, settings=Nothing(), parallel=4)
+    recipe = make(main, 4, [], before=[two])
+    async with anyio.create_task_group() as group:
+        group.start_soon(finished, recipe, tmp_path)
+        await cut.wait()
+        await anyio.sleep(0.1)
+        group.cancel_scope.cancel()
+    assert len(query(tmp_path, "SELECT * FROM calls")) == 4
+    session[0] = 2
+    main.requests.clear()
+    async with streamgen.open(recipe, directory=tmp_path) as run:
+        records = [record async for record in run]
+    assert [prompt_of(request).split()[0] for request in main.requests] == ["second"] * 4
+    for record in records:
+        assert record["first"].endswith("in session 1") and record["second"].endswith("in session 2")
+        assert record.meta.usage is not None and record.meta.usage.calls == 2
+    assert run.statistics().spent.requests == 8
+
+
+async def two_calls(record: Record, context: Context[Nothing]) -> Record:
+    first = await context.chat("main", f"first {record['n']} {context.rng.random()}")
+    second = await context.chat("main", f"second {record['n']} {context.rng.random()}")
+    return record.with_columns(first=first.text, second=second.text)
+
+
+async def test_failed_and_dropped_tickets_are_not_run_again(tmp_path: Path) -> None:
+    def answer(prompt: str) -> str | Exception:
+        return KeyError("bad") if prompt in ("3", "7") else "short" if prompt == "5" else "long enough an answer"
+
+    main = model(lambda request: answer(prompt_of(request)))
+    length = {"name": "long", "type": "length", "column": "text", "min_words": 2}
+    recipe = make(main, 20, [CHAT, length], run={"tickets_in_flight": 2})
+    async with streamgen.open(recipe, directory=tmp_path, window=1) as run:
+        async for record in run:
+            if record.id == "10":
+                break
+    summary = await finished(recipe, tmp_path)
+    assert asked(main) == Counter({str(n): 1 for n in range(20)})
+    assert summary.end.reason == "done" and summary.statistics.accepted == 17
+    outcomes = "SELECT ticket, outcome, error FROM outcomes WHERE outcome != 'accepted' ORDER BY ticket"
+    error = "answer: KeyError: 'bad'"
+    assert query(tmp_path, outcomes) == [(3, "failed", error), (5, "dropped", None), (7, "failed", error)]
+    letters = "SELECT ticket, stage, record, columns, error FROM letters ORDER BY ticket"
+    assert query(tmp_path, letters) == [
+        (n, "answer", str(n), f'{{"n":{n}}}'.encode(), "KeyError: 'bad'") for n in (3, 7)
+    ]
+
+
+async def test_a_retune_survives_a_resume(tmp_path: Path) -> None:
+    main = echo(0.001)
+    recipe = make(main, 60, [{**CHAT, "temperature": 0.5}], run={"tickets_in_flight": 4})
+    async with streamgen.open(recipe, directory=tmp_path, window=1) as run:
+        async for record in run:
+            if record.id == "20":
+                run.retune({"answer.temperature": 1.5})
+                break
+    await finished(recipe, tmp_path)
+    (first,) = query(tmp_path, "SELECT ticket FROM retunes")[0]
+    used = {int(prompt_of(request)): temperature(request) for request in main.requests}
+    assert used == {n: 0.5 if n < first else 1.5 for n in range(60)}
+
+
+async def test_rows_keep_their_tickets_over_any_number_of_sessions(tmp_path: Path) -> None:
+    """Tickets end in another order than they begin, so that every cut leaves gaps."""
+    random = Random(5)
+    main = model(lambda request: late(prompt_of(request), random))
+    recipe = make(main, 120, run={"tickets_in_flight": 12})
+    for stop_after in (10, 15, 20, 25, 1000):
+        with anyio.CancelScope() as scope:
+            async with streamgen.open(recipe, directory=tmp_path, window=8) as run:
+                taken = 0
+                async for record in run.records(since=query(tmp_path, "SELECT count(*) FROM records")[0][0]):
+                    assert record.id == str(record["n"]) == str(record.meta.ticket)
+                    taken += 1
+                    if taken == stop_after:
+                        scope.cancel()
+        check_whole(tmp_path)
+    assert query(tmp_path, "SELECT count(DISTINCT id), count(*) FROM records") == [(120, 120)]
+    assert query(tmp_path, "SELECT count(*), max(ticket) FROM outcomes") == [(120, 119)]
+
+
+async def late(prompt: str, random: Random) -> str:
+    await anyio.sleep(random.random() / 100)
+    return f"answer {prompt}"
+
+
+async def test_bad_rows_are_told_once(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"n": 1}\nnot json\n{"n": 2}\n')
+    recipe = Recipe.parse({"source": {"type": "jsonl", "path": "rows.jsonl"}}, tmp_path)
+    for _ in range(2):
+        assert (await finished(recipe, tmp_path / "run")).statistics.accepted == 2
+    assert len(query(tmp_path / "run", "SELECT * FROM letters")) == 1
