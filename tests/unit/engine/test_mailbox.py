@@ -118,6 +118,21 @@ def test_a_cancelled_put_passes_its_wake_up_on_and_has_put_nothing() -> None:
     run_virtual(main)
 
 
+def test_room_for_several_writers_lets_several_in() -> None:
+    async def main() -> None:
+        box = Mailbox(3, 3, limit=3)
+        box.put_nowait(block(0, 1, 2))
+        async with asyncio.TaskGroup() as tasks:
+            for number in (3, 4, 5):
+                tasks.create_task(box.put(block(number)))
+            await asyncio.sleep(1)
+            assert ids(box.take_nowait()) == [0, 1, 2]
+            await asyncio.sleep(1)
+            assert ids(box.take_nowait()) == [3, 4, 5]
+
+    run_virtual(main)
+
+
 def test_after_the_last_writer_readers_get_the_rest_and_then_nothing() -> None:
     async def main() -> None:
         box = Mailbox(4, 2)
