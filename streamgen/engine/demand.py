@@ -43,10 +43,18 @@ class Demand:
 
     @property
     def line(self) -> int:
-        """Tickets that may be out now."""
+        """Tickets that may be out now.
+
+        As many as bring what is missing at the acceptance rate that will be seen if all of them are accepted: drops
+        are known before acceptances, which have stages to pass still, so that the plain rate would be too low and
+        ask for surplus. With n out, accepted + mean * n over settled + n is that rate, and n = missing / rate.
+        """
         if self.missing is None:
             return self.in_flight
-        return min(self.in_flight, math.ceil(self.missing / self.acceptance_rate))
+        mean = max(1.0, self.accepted / self.settled_tickets) if self.settled_tickets else 1.0
+        half = (self.accepted + 1 - self.missing) / (2 * mean)
+        root = math.sqrt(half**2 + self.missing * (self.settled_tickets + 1) / mean)
+        return min(self.in_flight, math.ceil(root - half))
 
     async def take(self, limit: int) -> int:
         """1 to `limit` credits, as soon as there are any; 0 once the demand is met or closed."""
@@ -58,6 +66,8 @@ class Demand:
                 return taken
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
+            if self.missing is not None:
+                await asyncio.sleep(0)  # let the sink count what comes along with a drop
         return 0
 
     def give_back(self, credits: int) -> None:

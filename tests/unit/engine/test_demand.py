@@ -32,14 +32,26 @@ def test_no_more_credits_than_in_flight_are_out() -> None:
 def test_the_line_follows_what_is_missing_and_the_acceptance_rate() -> None:
     demand = Demand(100, missing=50)
     assert demand.line == 50
+    assert run_virtual(lambda: demand.take(50)) == 50
     end(demand, 40)
+    assert demand.line == 76  # n = 50 / ((1 + n) / (41 + n)) gives 75.6
     demand.accept(10)  # 11 of 41, with the imagined one
     assert demand.acceptance_rate == pytest.approx(11 / 41)
-    assert demand.line == 100  # 40 / (11 / 41) = 149.1
+    assert demand.line == 58  # n = 40 / ((11 + n) / (41 + n)) gives 57.5
     demand.accept(30)  # 41 of 41
     assert demand.line == 10
-    demand.accept(41)  # fan-out: 82 for 41
+    demand.accept(9)
+    assert demand.line == 1
+    demand.accept(1)
     assert (demand.missing, demand.line) == (0, 0)
+
+
+def test_early_drops_alone_ask_for_few_more_tickets() -> None:
+    """A third of the first 48 is dropped before any of the rest has arrived: the plain rate would ask for 784 more."""
+    demand = Demand(1000, missing=48)
+    assert run_virtual(lambda: demand.take(48)) == 48
+    end(demand, 16)
+    assert demand.line - demand.outstanding == 29  # n = 48 / ((1 + n) / (17 + n)) gives 60.4, 32 are out
 
 
 def test_more_accepted_than_missing_ends_the_demand_all_the_same() -> None:
