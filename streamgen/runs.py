@@ -200,6 +200,9 @@ class Run:
         self._journal.append(
             "sessions", self._parts.past.sessions + 1, self._began, seconds, self._end.reason, statistics
         )
+        self._journal.append("facts", "end", _encode(self._end))
+        if self._parts.controller:
+            self._journal.append("facts", "recommended", _encode(self._parts.controller.agent.recommend()))
 
     # Life and end
 

@@ -104,6 +104,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     kinds_of_failure: int
     metrics: Mapping[str, Value]
     trials: Sequence[TrialResult]
+    recommended: Mapping[str, Value] | None
     samples: Sequence[Sample]
     recipe: Value
 
@@ -155,6 +156,7 @@ def _facts(store: Store, is_alive: bool) -> Facts:
         kinds_of_failure=len(kinds),
         metrics=last.metrics if last else {},
         trials=trials_of(store),
+        recommended=json_of(store.fact("recommended") or b"null"),
         samples=list(_samples(store)),
         recipe=json_of(store.fact("recipe.raw") or store.fact("recipe") or b"{}"),
     )
@@ -184,7 +186,7 @@ def _stages(store: Store, sessions: Sequence[SessionRow], failed: Mapping[str, i
     """The stages in the recipe's order. What they received is summed over the sessions' notes, the rest is exact."""
     recipe = json_of(store.fact("recipe") or b'{"order": [], "stages": {}}')
     drops = drops_of(store)
-    stages = []
+    stages = [_source(sessions, failed["source"])] if "source" in failed else []
     for name in recipe["order"]:
         noted = [stage for session in sessions for stage in session.statistics.engine.stages if stage.name == name]
         own = [drop for drop in drops if drop.stage == name]
@@ -195,6 +197,12 @@ def _stages(store: Store, sessions: Sequence[SessionRow], failed: Mapping[str, i
         type_ = str(recipe["stages"][name]["type"])
         stages.append(StageFacts(name, type_, received, emitted, failed.get(name, 0), own, p50_s))
     return stages
+
+
+def _source(sessions: Sequence[SessionRow], bad: int) -> StageFacts:
+    """The source as a stage, for the sake of the rows that could not be read."""
+    issued = sum(session.statistics.engine.tickets_issued for session in sessions)
+    return StageFacts("source", "", issued + bad, issued, bad, (), None)
 
 
 def _spends(store: Store) -> list[Spend]:

@@ -47,7 +47,6 @@ def render(facts: Facts) -> str:
         longest=max((stage.received for stage in facts.stages), default=0) or 1,
         blocks=metrics,
         chart=reward_chart(facts.trials),
-        chosen=_chosen(facts),
         best=_best(facts),
         trials=_shown_trials(facts),
         hidden_trials=max(0, len(facts.trials) - _TRIALS),
@@ -64,12 +63,6 @@ def sample_texts(columns: Mapping[str, Value]) -> dict[str, str]:
         texts[shown(name, 80)] = text = shown(value, max(left // 2, 100))
         left -= len(text)
     return texts
-
-
-def _chosen(facts: Facts) -> Mapping[str, Value] | None:
-    """The settings that the newest tickets were made with on the agent's advice."""
-    advised = [result.trial.settings for result in facts.trials if result.trial.kind == "recommended"]
-    return advised[-1] if advised else None
 
 
 def _best(facts: Facts) -> TrialResult | None:

@@ -13,8 +13,13 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\
 
 
 def clean(value: object) -> object:
-    """The value as it is, but for control characters, which HTML does not allow in text."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else value
+    """The value as it is, but for control characters, which HTML does not allow in text.
+
+    What the template itself has made of values (`__html__`) is clean already.
+    """
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", value)
 
 
 def number(value: float | None) -> str:
@@ -51,11 +56,13 @@ def usd(amount: float) -> str:
 def duration(seconds: float | None) -> str:
     """A time span as people say it.
 
-    >>> duration(0.0213), duration(75.2), duration(7260)
-    ('21 ms', '1 min 15 s', '2 h 1 min')
+    >>> duration(0.00002), duration(0.0213), duration(75.2), duration(7260)
+    ('20 µs', '21 ms', '1 min 15 s', '2 h 1 min')
     """
     if seconds is None:
         return "-"
+    if seconds < 0.001:
+        return f"{1e6 * seconds:.0f} µs"
     if seconds < 1:
         return f"{1000 * seconds:.0f} ms"
     if seconds < 60:
