@@ -124,6 +124,7 @@ def export(
         count = write(
             directory, format_, out, meta=meta,
             prompt_column=prompt_column, response_column=response_column, overwrite=overwrite,
+            on_left_out=lambda left: click.secho(f"{left.records} left out. {left.first}", fg="yellow", err=True),
         )  # fmt: skip
         click.echo(f"{count} records written to {out}")
 
@@ -145,14 +146,16 @@ def report(directory: Path, out: Path | None) -> None:
 @click.argument("directory", type=_DIRECTORY)
 @click.argument("what", default="records", type=click.Choice(["records", "letters", "drops", "trials", "sessions"]))
 @click.option("-n", "number", default=10, show_default=True, type=click.IntRange(min=1), help="How many rows.")
-def inspect(directory: Path, what: str, number: int) -> None:
+@click.option("--where", metavar="COLUMN=VALUE", help="Only records that fit, as in label=greeting or _meta.trial=3.")
+@click.option("--traceback", is_flag=True, help="Show dead letters with their tracebacks.")
+def inspect(directory: Path, what: str, number: int, where: str | None, traceback: bool) -> None:
     """Show the records of the run in DIRECTORY, or its dead letters, drops, trials or sessions. Also while it runs."""
     with told():
         from rich.console import Console
 
         from streamgen.inspection import show
 
-        Console().print(show(directory, what, number))
+        Console().print(show(directory, what, number, where=where, traceback=traceback))
 
 
 @main.group()

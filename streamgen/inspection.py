@@ -99,10 +99,7 @@ def records(directory: Path, limit: int = 20, offset: int = 0, where: str | None
 def letters(directory: Path, limit: int = 20, offset: int = 0, *, traceback: bool = False) -> list[LetterRow]:
     """Records that failed, in order, each once; with their tracebacks where these are asked for."""
     trace_or_nothing = "traceback" if traceback else "''"
-    query = (
-        f"SELECT ticket, stage, record, columns, error, {trace_or_nothing} FROM letters"
-        " ORDER BY n LIMIT ? OFFSET ?"
-    )
+    query = f"SELECT ticket, stage, record, columns, error, {trace_or_nothing} FROM letters ORDER BY n LIMIT ? OFFSET ?"
     with reading(directory) as store:
         return [
             LetterRow(int(ticket or 0), str(stage), str(record), json_of(columns), str(error), str(trace))
@@ -161,11 +158,16 @@ def sessions_of(store: Store, *, is_alive: bool) -> list[SessionRow]:
     ]
 
 
-def show(directory: Path, what: str = "records", limit: int = 10) -> RenderableType:
-    """Something that rich prints: `what` is records, letters, drops, trials or sessions."""
-    from streamgen.inspection_view import view
+def show(
+    directory: Path, what: str = "records", limit: int = 10, *, where: str | None = None, traceback: bool = False
+) -> RenderableType:
+    """Something that rich prints: `what` is records, letters, drops, trials or sessions.
 
-    return view(directory, what, limit)
+    `where` filters records by `column=value`, `traceback` adds letters' tracebacks.
+    """
+    from streamgen.inspection_view import Wish, view
+
+    return view(directory, what, Wish(limit, where, traceback))
 
 
 def typed(body: Cell, type_: type[T]) -> T:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from rich.console import Group, RenderableType
@@ -22,11 +23,19 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # an escape sequence in
 _LONG = 2000
 
 
-def view(directory: Path, what: str, limit: int) -> RenderableType:
-    """A renderable of at most `limit` rows. Raises UnknownName for anything but the names in VIEWS."""
+class Wish(NamedTuple):
+    """How many rows, which records, and whether letters come with their tracebacks."""
+
+    limit: int
+    where: str | None = None
+    traceback: bool = False
+
+
+def view(directory: Path, what: str, wish: Wish) -> RenderableType:
+    """A renderable of what is wished for. Raises UnknownName for anything but the names in VIEWS."""
     if what not in VIEWS:
         raise UnknownName("view", what, VIEWS)
-    return VIEWS[what](directory, limit)
+    return VIEWS[what](directory, wish)
 
 
 def plain(value: Value, limit: int = _LONG, style: str = "") -> Text:
@@ -36,9 +45,9 @@ def plain(value: Value, limit: int = _LONG, style: str = "") -> Text:
     return Text(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", cut), style)
 
 
-def _records(directory: Path, limit: int) -> RenderableType:
-    rows = records(directory, limit)
-    return Group(*map(_record, rows)) if rows else Text("no records yet")
+def _records(directory: Path, wish: Wish) -> RenderableType:
+    rows = records(directory, wish.limit, where=wish.where)
+    return Group(*map(_record, rows)) if rows else Text("no records fit" if wish.where else "no records yet")
 
 
 def _record(row: RecordRow) -> RenderableType:
@@ -47,14 +56,15 @@ def _record(row: RecordRow) -> RenderableType:
     return _panel(f"{row.seq}: record {row.record.id}", row.record.columns, ", ".join(story))
 
 
-def _letters(directory: Path, limit: int) -> RenderableType:
-    rows = letters(directory, limit)
+def _letters(directory: Path, wish: Wish) -> RenderableType:
+    rows = letters(directory, wish.limit, traceback=wish.traceback)
     return Group(*map(_letter, rows)) if rows else Text("no dead letters")
 
 
 def _letter(row: LetterRow) -> RenderableType:
     panel = _panel(f"stage {row.stage}, record {row.record}", row.columns, f"ticket {row.ticket}")
-    return Group(Text.assemble(("failed: ", "bold red"), plain(row.error)), panel)
+    head = Text.assemble(("failed: ", "bold red"), plain(row.error))
+    return Group(head, panel, *([plain(row.traceback[-_LONG * 4 :], _LONG * 4, "dim")] if row.traceback else []))
 
 
 def _panel(title: str, columns: Mapping[str, Value], story: str) -> Panel:
@@ -66,23 +76,23 @@ def _panel(title: str, columns: Mapping[str, Value], story: str) -> Panel:
     )
 
 
-def _drops(directory: Path, limit: int) -> RenderableType:
+def _drops(directory: Path, wish: Wish) -> RenderableType:
     rows = drops(directory)
     if not rows:
         return Text("nothing was dropped")
     table = _table("stage", "reason", "records")
-    for row in rows[:limit]:
+    for row in rows[: wish.limit]:
         table.add_row(plain(row.stage), plain(row.reason), f"{row.records:,}")
     return table
 
 
-def _trials(directory: Path, limit: int) -> RenderableType:
+def _trials(directory: Path, wish: Wish) -> RenderableType:
     """The last trials; those before are many and old."""
     rows = trials(directory)
     if not rows:
         return Text("no trials: the recipe has no [controller], or it has not begun")
     table = _table("trial", "kind", "tickets", "reward", "records", "settings")
-    for row in rows[-limit:]:
+    for row in rows[-wish.limit :]:
         table.add_row(*_trial(row))
     return table
 
@@ -103,12 +113,12 @@ def _reward(row: TrialResult) -> Text:
     return Text(f"{row.reward.value:.4f}{error}")
 
 
-def _sessions(directory: Path, limit: int) -> RenderableType:
+def _sessions(directory: Path, wish: Wish) -> RenderableType:
     rows = sessions(directory)
     if not rows:
         return Text("no session has begun")
     table = _table("session", "began", "seconds", "end", "accepted", "tickets", "failed")
-    for row in rows[-limit:]:
+    for row in rows[-wish.limit :]:
         now = row.statistics
         began = datetime.fromtimestamp(row.started).strftime("%Y-%m-%d %H:%M:%S")
         numbers = (now.accepted, now.engine.tickets_settled, now.failed)
@@ -120,7 +130,7 @@ def _table(*headers: str) -> Table:
     return Table(*headers, box=None, header_style="dim", pad_edge=False)
 
 
-VIEWS: Mapping[str, Callable[[Path, int], RenderableType]] = {
+VIEWS: Mapping[str, Callable[[Path, Wish], RenderableType]] = {
     "records": _records,
     "letters": _letters,
     "drops": _drops,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -23,10 +24,10 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def shown(directory: Path, what: str, limit: int = 10) -> str:
+def shown(directory: Path, what: str, limit: int = 10, **wish: Any) -> str:
     console = Console(width=120, record=True, file=open("/dev/null", "w"), markup=True)  # noqa: SIM115, PTH123
     with console.file:
-        console.print(show(directory, what, limit))
+        console.print(show(directory, what, limit, **wish))
     return console.export_text()
 
 
@@ -135,3 +136,10 @@ def test_views_show_at_most_as_many_rows_as_asked_for(directory: Path) -> None:
     assert "too_short" in shown(directory, "drops", 1)
     assert "4" in shown(directory, "trials", 1).splitlines()[1].split()
     assert "done" in shown(directory, "sessions")
+
+
+def test_views_filter_records_and_show_tracebacks_when_asked_for(directory: Path) -> None:
+    assert shown(directory, "records", 100, where="label=class 1").count("class 1") == 11
+    assert shown(directory, "records", where="label=none").strip() == "no records fit"
+    assert "Traceback" not in shown(directory, "letters")
+    assert shown(directory, "letters", traceback=True).count("Traceback (most recent call last)") == 4
