@@ -19,7 +19,7 @@ from streamgen.journal.store import FILE_NAME, Store
 from streamgen.llm.budget import Ledger
 from streamgen.llm.caller import JournaledCaller
 from streamgen.metrics import Accumulator
-from streamgen.plan import Plan, make_plan
+from streamgen.plan import Plan
 from streamgen.readmit import readmitting
 from streamgen.recipe import Recipe
 from streamgen.record import decode
@@ -52,9 +52,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         self.journal.dispose()
 
 
-def assemble(recipe: Recipe, directory: Path | None) -> Parts:
+def assemble(recipe: Recipe, plan: Plan, directory: Path | None) -> Parts:
     """The parts of a fresh run, or of one that goes on. Raises RecipeError and JournalError."""
-    plan = make_plan(recipe)
     controller = _controller(recipe, plan)
     store = Store(directory / FILE_NAME if directory else None)
     try:

@@ -24,6 +24,7 @@ from streamgen.gate import Gate
 from streamgen.journal.lock import locked
 from streamgen.log import mask
 from streamgen.pace import Pace
+from streamgen.plan import make_plan
 from streamgen.recipe import Recipe
 from streamgen.record import Columns, Record, Value, decode
 from streamgen.source import BadRow
@@ -332,11 +333,12 @@ async def open_run(
     Raises RecipeError, LockedError and JournalError before anything runs.
     """
     recipe = with_accept(as_recipe(recipe), accept)
+    plan = make_plan(recipe)
     with ExitStack() as stack:
         folder = None if directory is None else _folder(Path(directory))
         if folder is not None:
             stack.enter_context(locked(folder))
-        parts = assemble(recipe, folder)
+        parts = assemble(recipe, plan, folder)
         stack.callback(parts.close)
         cause: BaseException | None = None
         try:

@@ -1,0 +1,205 @@
+"""The command line as a person meets it: what it prints, what it leaves behind, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from streamgen.cli import main
+
+RECIPE = """
+name = "words"
+[source]
+type = "list"
+rows = [{ text = "one" }, { text = "two words" }, { text = "three whole words" }]
+[[stages]]
+name = "long-enough"
+type = "length"
+column = "text"
+min_words = 2
+[[sinks]]
+type = "jsonl"
+path = "words.jsonl"
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+
+
+def test_a_run_ends_with_what_was_kept_dropped_and_where_it_is(recipe: Path) -> None:
+    result = call("run", recipe)
+    assert result.exit_code == 0
+    assert "too_short 1" in result.stdout and "runs/words/ words.jsonl" in result.stdout
+    rows = [json.loads(line)["text"] for line in Path("runs/words/words.jsonl").read_text().splitlines()]
+    assert rows == ["two words", "three whole words"]
+
+
+def test_the_summary_is_json_on_standard_output_when_asked(recipe: Path) -> None:
+    result = call("run", recipe, "--json", "--out", "elsewhere")
+    summary = json.loads(result.stdout)
+    assert summary["end"] == {"reason": "done", "message": "the source has ended; 2 records accepted", "exit_code": 0}
+    assert summary["statistics"]["engine"]["stages"][0]["dropped"] == {"too_short": 1}
+    assert summary["directory"] == "elsewhere"
+
+
+def test_too_few_records_for_the_quota_is_a_failure_that_says_so(recipe: Path) -> None:
+    result = call("run", recipe, "--accept", 5)
+    assert result.exit_code == 1
+    assert "the source has ended with 2 of 5 records accepted" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--set", "stages.long-enough.min_wrds=3"], "did you mean 'min_words'"),
+        (["--set", "stages.long-enough.column=txt"], "did you mean 'text'"),
+        (["--set", "stages.long-enough.type=lenght"], "did you mean 'length'"),
+        (["--set", "stages.long-enogh.min_words=3"], "did you mean 'long-enough'"),
+        (["--set", "nonsense"], "--set takes path=value"),
+        (["--accpt", "3"], "No such option"),
+    ],
+)
+def test_mistakes_end_with_2_and_a_suggestion(recipe: Path, arguments: list[str], said: str) -> None:
+    result = call("run", recipe, *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not Path("runs").exists()
+
+
+def test_validate_shows_the_graph(recipe: Path) -> None:
+    result = call("validate", recipe)
+    assert result.exit_code == 0
+    assert "source -> long-enough (length, 1 at once)" in result.stdout
+
+
+def test_preview_shows_records_and_keeps_nothing(recipe: Path) -> None:
+    result = call("preview", recipe, "-n", 1)
+    assert result.exit_code == 0
+    assert "two words" in result.stdout
+    assert not Path("runs").exists()
+
+
+def test_a_first_recipe_is_written_once_and_can_be_checked(recipe: Path) -> None:
+    assert call("init", "new.toml").exit_code == 0
+    assert call("validate", "new.toml").exit_code == 0
+    again = call("init", "new.toml")
+    assert again.exit_code == 2
+    assert "new.toml is there already" in again.stderr
+
+
+def test_export_report_and_inspect_read_the_run(recipe: Path) -> None:
+    call("run", recipe)
+    exported = call("export", "runs/words", "--format", "jsonl", "--out", "out.jsonl")
+    assert exported.stdout == "2 records written to out.jsonl\n"
+    assert [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()] == [
+        {"text": "two words"},
+        {"text": "three whole words"},
+    ]
+    assert call("report", "runs/words").exit_code == 0
+    assert "<html" in Path("runs/words/report.html").read_text()
+    assert "three whole words" in call("inspect", "runs/words").stdout
+    nothing = call("inspect", "nowhere")
+    assert nothing.exit_code == 2
+    assert "nowhere" in nothing.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_the_shell(shell: str) -> None:
+    assert "_STREAMGEN_COMPLETE" in call("completion", shell).stdout
+
+
+def test_models_are_listed_with_size_and_licence() -> None:
+    listed = call("models", "list").stdout
+    assert "smollm2-135m" in listed and "98 MB" in listed and "Apache-2.0" in listed
+    unknown = call("models", "pull", "smollm")
+    assert unknown.exit_code == 2
+    assert "did you mean 'smollm2-135m'" in unknown.stderr
+
+
+@pytest.fixture
+def slow_server() -> Iterator[str]:
+    command = [sys.executable, "-m", "streamgen.testing", "--latency-ms", "300"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        yield server.stdout.readline().strip()
+        server.terminate()
+
+
+def chat_recipe(path: Path, base_url: str) -> Path:
+    path.write_text(
+        f"""
+name = "asked"
+[models.main]
+base_url = "{base_url}"
+model = "scripted"
+limits = {{ concurrency = 2 }}
+[[stages]]
+name = "ask"
+type = "chat"
+model = "main"
+prompt = "say something"
+output = "said"
+[[sinks]]
+type = "jsonl"
+[run]
+accept = 500
+"""
+    )
+    return path
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_ends_with_130_and_the_run_goes_on_later(tmp_path: Path, slow_server: str, times: int) -> None:
+    """Once: what is in flight is kept. Twice: at once. Either way nothing that is in the file is lost."""
+    recipe, out = chat_recipe(tmp_path / "recipe.toml", slow_server), tmp_path / "out"
+    command = [sys.executable, "-m", "streamgen", "run", str(recipe), "--out", str(out), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr
+        assert "asked: " in child.stderr.readline()  # its first progress line: it runs
+        os.kill(child.pid, signal.SIGINT)
+        assert child.stderr.readline() == "\n"
+        assert child.stderr.readline() == "finishing what is in flight; once more to stop at once\n"
+        if times == 2:
+            os.kill(child.pid, signal.SIGINT)
+        stdout, _ = child.communicate(timeout=60)
+    summary = json.loads(stdout)
+    assert child.returncode == 130 and summary["end"]["reason"] == "interrupted"
+    kept = summary["statistics"]["accepted"]
+    assert len((out / "records.jsonl").read_text().splitlines()) == kept > 0
+
+    ended = subprocess.run([*command, "--accept", str(kept + 4)], capture_output=True, text=True, check=True)
+
+    assert json.loads(ended.stdout)["statistics"]["accepted"] == kept + 4
+    ids = [json.loads(line)["_meta"]["id"] for line in (out / "records.jsonl").read_text().splitlines()]
+    assert len(ids) == len(set(ids)) == kept + 4
+
+
+def test_a_spent_budget_ends_with_3_and_more_of_it_goes_on(tmp_path: Path, slow_server: str) -> None:
+    recipe = chat_recipe(tmp_path / "recipe.toml", slow_server)
+    common = [sys.executable, "-m", "streamgen", "run", str(recipe), "--out", str(tmp_path / "out"), "--json"]
+
+    first = subprocess.run([*common, "--set", "run.budget.requests=3"], capture_output=True, text=True, check=False)
+    assert first.returncode == 3
+    assert json.loads(first.stdout)["statistics"]["accepted"] == 3
+
+    command = [*common, "--set", "run.budget.requests=9", "--accept", "5"]
+    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert second.returncode == 0
+    assert json.loads(second.stdout)["statistics"]["spent"]["requests"] <= 9
