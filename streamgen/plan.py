@@ -18,7 +18,7 @@ from streamgen.llm.endpoint import Endpoint
 from streamgen.llm.limits import AUTO_CONCURRENCY
 from streamgen.llm.model import Model
 from streamgen.llm.spec import ModelSpec
-from streamgen.recipe import Recipe, StageSpec
+from streamgen.recipe import Recipe, StageSpec, with_defaults
 from streamgen.record import Record, Usage
 from streamgen.settings import Settings
 from streamgen.source import BadRow, checked
@@ -38,6 +38,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 def make_plan(recipe: Recipe) -> Plan:
     """The plan of a recipe. Raises RecipeError for what cannot run: a cycle, an unknown column, a missing key."""
+    recipe = msgspec.structs.replace(recipe, stages=tuple(map(_with_settings, recipe.stages)))
     check_columns(recipe)
     endpoints = {name: open_endpoint(name, spec) for name, spec in recipe.models.items()}
     handlers = {spec.name: _handler(spec) for spec in recipe.stages}
@@ -104,10 +105,19 @@ def _bare(spec: StageSpec) -> Stage:
     return Stage(name=spec.name, handler=lambda record, context: record, inputs=spec.inputs)
 
 
+def _factory(spec: StageSpec) -> Any:
+    return registry.find("stages", spec.type) if isinstance(spec.type, str) else spec.type
+
+
 def _handler(spec: StageSpec) -> Handler:
-    factory = registry.find("stages", spec.type) if isinstance(spec.type, str) else spec.type
-    make: Any = factory
-    return cast(Handler, make(spec.settings) if inspect.isclass(factory) else factory)
+    make = factory = _factory(spec)
+    if not inspect.isclass(factory):
+        return cast(Handler, factory)
+    return cast(Handler, make() if spec.settings is None else make(spec.settings))
+
+
+def _with_settings(spec: StageSpec) -> StageSpec:
+    return msgspec.structs.replace(spec, settings=with_defaults(_factory(spec), spec.settings))
 
 
 def _stage(spec: StageSpec, handler: Handler, endpoints: Mapping[str, Endpoint], recipe: Recipe) -> Stage:

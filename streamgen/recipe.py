@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,14 @@ Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 _STAGE_KEYS = ("name", "type", "inputs", "parallel", "ordered", "capacity", "capacity_bytes", "batch")
 
 
+def with_defaults(factory: Callable[..., Any], settings: msgspec.Struct | None) -> Any:
+    """The settings; where Python gives none, the defaults of those that the factory asks for. Raises RecipeError."""
+    if settings is not None or (not inspect.isroutine(factory) and not inspect.isclass(factory)):
+        return settings
+    struct = registry.settings_type(factory)
+    return None if struct is None else decode({}, struct)
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A source, sink or metric: what makes it, and its settings. From Python, `type` may be the factory itself."""
 
@@ -35,7 +44,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     def build(self, group: str) -> Any:
         """The object that the settings describe."""
         factory = registry.find(group, self.type) if isinstance(self.type, str) else self.type
-        return factory() if self.settings is None else factory(self.settings)
+        settings = with_defaults(factory, self.settings)
+        return factory() if settings is None else factory(settings)
 
 
 class StageSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from streamgen.errors import RecipeError
+from streamgen.files import lines_of, open_bytes, zstd_compress
+
+TEXT = b"\xef\xbb\xbffirst\r\n\n \t\n\xef\xbb\xbffourth"
+LINES = [(1, b"first"), (4, b"\xef\xbb\xbffourth")]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl.gz", "a.jsonl.zst", "A.GZ"])
+def test_lines_have_numbers_and_no_mark_ends_or_blanks(tmp_path: Path, name: str) -> None:
+    compress = {".gz": gzip.compress, ".zst": zstd_compress}.get(Path(name).suffix.lower(), bytes)
+    (tmp_path / name).write_bytes(compress(TEXT))
+    assert list(lines_of(tmp_path / name)) == LINES
+
+
+@pytest.mark.parametrize(("suffix", "compress"), [(".gz", gzip.compress), (".zst", zstd_compress)])
+def test_a_compressed_file_may_have_many_members(tmp_path: Path, suffix: str, compress: type[bytes]) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(compress(b"one\n") + compress(b"two\n"))
+    assert list(lines_of(path)) == [(1, b"one"), (2, b"two")]
+
+
+@pytest.mark.parametrize(("suffix", "compress"), [(".gz", gzip.compress), (".zst", zstd_compress)])
+def test_a_damaged_file_is_told_wherever_it_is_cut(tmp_path: Path, suffix: str, compress: type[bytes]) -> None:
+    path = tmp_path / f"a{suffix}"
+    whole = compress(b"".join(b"line %d of many\n" % (n * 7919) for n in range(50)))
+    for length in range(1, len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(RecipeError, match=r"is damaged behind line \d+: .*; make it anew"):
+            list(lines_of(path))
+
+
+def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="is a directory; a file is needed"):
+        open_bytes(tmp_path)
+    with pytest.raises(RecipeError, match=r"cannot read .*none: No such file"):
+        list(lines_of(tmp_path / "none"))
