@@ -1,14 +1,16 @@
 """What an hour of engine time costs on virtual time.
 
-The world: an awaiting stage of 32 workers whose calls take about a second (log-normal), two filters that keep nine
-in ten, and refill up to a quota that is never met; the run is stopped after the hour. With `--calls 2` there are two
-such chains behind each other. The floor is the same number of calls by as many bare tasks that only sleep.
+The world: an awaiting stage of 32 workers whose calls take about two seconds (log-normal, as a short chat answer
+does), two filters that keep nine in ten, and refill up to a quota that is never met; the run is stopped after the hour.
+With `--calls 2` there are two such chains behind each other. The floor is the same number of calls by as many bare
+tasks that only sleep.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from random import Random
@@ -24,6 +26,7 @@ from streamgen.record import Record
 from streamgen.virtual_time import run_virtual
 
 PARALLEL = 32
+LATENCY = (math.log(2), 0.5)  # of a call: mean and deviation of its logarithm; 2.3 s on the average
 
 
 class World:
@@ -38,7 +41,7 @@ class World:
         self.engine = Engine(build_graph(stages), self, self.accept, self, Demand(in_flight=200, missing=10**9))
 
     async def call(self, record: Record, context: None) -> Record:
-        await asyncio.sleep(self.random.lognormvariate(0, 0.5))
+        await asyncio.sleep(self.random.lognormvariate(*LATENCY))
         return record
 
     def is_kept(self, record: Record, context: None) -> bool:
@@ -69,7 +72,7 @@ async def bare_calls(calls: int, workers: int, seed: int = 1) -> None:
 
     async def work() -> None:
         for _ in range(calls // workers):
-            await asyncio.sleep(random.lognormvariate(0, 0.5))
+            await asyncio.sleep(random.lognormvariate(*LATENCY))
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(workers):
