@@ -28,9 +28,10 @@ _STAGE_KEYS = ("name", "type", "inputs", "parallel", "ordered", "capacity", "cap
 
 def with_defaults(factory: Callable[..., Any], settings: msgspec.Struct | None) -> Any:
     """The settings; where Python gives none, the defaults of those that the factory asks for. Raises RecipeError."""
-    if settings is not None or (not inspect.isroutine(factory) and not inspect.isclass(factory)):
+    if settings is not None or not (inspect.isroutine(factory) or inspect.isclass(factory)):
         return settings
-    struct = registry.settings_type(factory)
+    make: Any = factory
+    struct = registry.settings_type(make)
     return None if struct is None else decode({}, struct)
 
 

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamgen.context import StageContext
+from streamgen.engine.graph import build_graph
+from streamgen.engine.stage import Drop, Stage
+from streamgen.errors import RecipeError
+from streamgen.journal.store import Store
+from streamgen.quality.exact_duplicate import ExactDuplicate, ExactDuplicateSettings
+from streamgen.readmit import readmitting
+from streamgen.recipe import Part, Recipe, RunSpec
+from streamgen.record import Record, encode
+from streamgen.resume import adopt, differences, past_of, settled_records
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ({"a": {"b": [1]}}, {"a": {"b": [2]}}, ["$.a.b: [1] -> [2]"]),
+        ({"a": 1}, {"b": 2}, ["$.a: 1 -> null", "$.b: null -> 2"]),
+        ({"a": {}}, {"a": 3}, ["$.a: {} -> 3"]),
+        ({"a": 1}, {"a": 1}, []),
+        ({"a": "x" * 100}, {"a": ""}, ['$.a: "' + "x" * 76 + '... -> ""']),
+    ],
+)
+def test_differences_have_their_places(old: Any, new: Any, said: list[str]) -> None:
+    assert list(differences(old, new)) == said
+
+
+def test_a_recipe_that_only_changes_how_it_runs_is_adopted() -> None:
+    store = Store(None)
+    source = Part(type="list", name="list")
+    adopt(store, Recipe(name="a", source=source, run=RunSpec(accept=1)))
+    adopt(store, Recipe(name="b", source=source, run=RunSpec(accept=9, ordered=True)))
+    with pytest.raises(RecipeError, match=r"\$\.seed: 0 -> 1"):
+        adopt(store, Recipe(source=source, seed=1))
+    store.close()
+
+
+def test_the_past_of_a_fresh_journal_is_empty() -> None:
+    store = Store(None)
+    past = past_of(store)
+    assert (past.sessions, past.unsettled, past.following, past.usage.calls, past.minutes) == (0, (), 0, 0, 0.0)
+    store.close()
+
+
+def test_the_past_tells_what_was_paid_stored_and_left_open() -> None:
+    store = Store(None)
+    response = b'{"text":"hi"}'
+    store.commit(
+        {
+            "sessions": [(1, 0.0, 90.0, "running", b""), (2, 0.0, 30.0, "stopped", b"")],
+            "outcomes": [(0, "accepted", None, None), (2, "accepted", None, None)],
+            "calls": [
+                (n, "a", f"{n}.0", 3, "main", b"", response, 10, 5, 1, 0.5) for n in (0, 1)
+            ],
+            "wasted": [(0, "a", "main", 1, 2, 3, 0.25)],
+            "records": [(1, 0, "0.0", b"{}"), (2, 1, "1.0", b"{}")],
+            "surplus": [(1, "1.1", b"{}"), (2, "2", b"{}")],
+            "retunes": [(5, b'{"a.x":1}')],
+        }
+    )  # fmt: skip
+    past = past_of(store)
+    assert (past.sessions, past.minutes, past.unsettled, past.following) == (2, 2.0, [1], 3)
+    assert [(key, stored.text) for key, stored in past.replay.items()] == [((1, "a", "1.0", 3), "hi")]
+    assert (past.accepted, past.surplus) == ({"1.0"}, {"1.1"})
+    assert (past.usage.prompt_tokens, past.usage.completion_tokens, past.usage.calls) == (21, 12, 5)
+    assert past.usage.cost_usd == 1.25
+    assert past.retunes == [(5, {"a.x": 1})]
+    store.close()
+
+
+def test_settled_tickets_come_in_order_with_all_that_they_gave() -> None:
+    store = Store(None)
+    body = {id_: encode(Record(id_)) for id_ in ("0.0", "0.1", "2", "3")}
+    store.commit(
+        {
+            "outcomes": [(ticket, "accepted", None, None) for ticket in (2, 1, 0)],
+            "records": [(1, 2, "2", body["2"]), (2, 0, "0.0", body["0.0"]), (3, 3, "3", body["3"])],
+            "surplus": [(0, "0.1", body["0.1"])],
+        }
+    )
+    found = [(ticket, sorted(record.id for record in records)) for ticket, records in settled_records(store)]
+    assert found == [(0, ["0.0", "0.1"]), (1, []), (2, ["2"])]
+    store.close()
+
+
+def test_what_led_to_an_accepted_record_is_no_duplicate_of_itself() -> None:
+    settings = ExactDuplicateSettings(columns=("x",))
+    memory = ExactDuplicate(settings)
+    memory.restore([Record("5.1.0", {"x": "same"})])
+    (stage,) = readmitting(build_graph([Stage(name="d", handler=memory)]), {"5.1.0"}).stages
+    records = [Record("5.1", {"x": "same"}), Record("5.2", {"x": "same"}), Record("6", {"x": "other"})]
+    results = stage.handler(records, StageContext("d", settings))  # type: ignore[arg-type, call-arg]
+    assert results == [True, Drop("duplicate"), records[2]]
+
+
+def test_without_such_records_the_graph_is_the_same() -> None:
+    graph = build_graph([Stage(name="d", handler=ExactDuplicate(ExactDuplicateSettings(columns=("x",))))])
+    assert readmitting(graph, frozenset()) is graph
+
+
+def test_a_lock_file_alone_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "run.lock").write_text("1")
+    store = Store(tmp_path / "run.db")
+    assert past_of(store).sessions == 0
+    store.close()

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from streamgen.context import Context, StageContext
+from streamgen.engine.stage import Drop, Result
+from streamgen.errors import GraphError, RecipeError
+from streamgen.llm.model import Response
+from streamgen.plan import make_plan, with_provenance
+from streamgen.recipe import Recipe, RunSpec, StageSpec
+from streamgen.record import Meta, Record, Usage
+from streamgen.settings import Settings
+
+MODEL = {"base_url": "http://127.0.0.1:1/v1", "model": "x", "limits": {"concurrency": 5}}
+
+
+def recipe(*stages: dict[str, Any], rows: list[dict[str, Any]] | None = None, **run: Any) -> Recipe:
+    source = {"type": "list", "rows": [{"prompt": 1, "topic": 2}] if rows is None else rows}
+    return Recipe.parse({"models": {"main": MODEL}, "source": source, "stages": list(stages), "run": run})
+
+
+def chat(name: str, prompt: str, output: str = "answer", **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": "chat", "model": "main", "prompt": prompt, "output": output, **more}
+
+
+def length(name: str, column: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": "length", "column": column, **more}
+
+
+def test_a_stage_is_as_parallel_as_its_model_takes_and_twice_as_many_tickets_are_out() -> None:
+    plan = make_plan(recipe(chat("a", "{{ prompt }}"), chat("b", "{{ answer }}", parallel=2), length("c", "answer")))
+    assert [(stage.name, stage.parallel) for stage in plan.graph.stages] == [("a", 5), ("b", 2), ("c", 1)]
+    assert plan.tickets_in_flight == 14
+    assert make_plan(recipe(length("c", "prompt"))).tickets_in_flight == 256
+    assert make_plan(recipe(chat("a", ""), tickets_in_flight=3)).tickets_in_flight == 3
+
+
+def test_stages_with_a_memory_are_known() -> None:
+    plan = make_plan(recipe(length("a", "prompt"), {"name": "b", "type": "exact_duplicate", "columns": ["prompt"]}))
+    assert [type(memory).__name__ for memory in plan.stateful] == ["ExactDuplicate"]
+
+
+@pytest.mark.parametrize(
+    ("stages", "said", "path"),
+    [
+        ([chat("a", "{{ promt }}")], "stage 'a' reads the column 'promt', which nothing before", "$.stages[0]"),
+        ([chat("a", "{{ promt }}")], "did you mean 'prompt'? known: prompt, topic", "$.stages[0]"),
+        ([length("a", "answer"), chat("b", "")], "stage 'a' reads the column 'answer'", "$.stages[0]"),
+        ([chat("a", ""), length("b", "anwser")], "did you mean 'answer'?", "$.stages[1]"),
+        ([chat("a", "", "x"), length("b", "x", inputs=["source"])], "stage 'b' reads the column 'x'", "$.stages[1]"),
+    ],
+)
+def test_a_column_that_nothing_makes_is_told(stages: list[dict[str, Any]], said: str, path: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        make_plan(recipe(*stages))
+    assert said in str(caught.value) and str(caught.value).endswith(f"- at `{path}`")
+
+
+def test_columns_of_any_row_and_of_any_branch_count() -> None:
+    make_plan(recipe(chat("a", "{{ late }}"), rows=[{"prompt": 1}] * 50 + [{"late": 1}]))
+    branches = [chat("a", "", "x", inputs=["source"]), chat("b", "", "y", inputs=["source"])]
+    make_plan(recipe(*branches, length("c", "x", inputs=["a", "b"])))
+
+
+def test_without_a_source_no_column_is_there() -> None:
+    raw = {"models": {"main": MODEL}, "stages": [chat("a", "{{ prompt }}")], "run": {"accept": 1}}
+    with pytest.raises(RecipeError, match="reads the column 'prompt', which nothing before it makes"):
+        make_plan(Recipe.parse(raw))
+
+
+class Mine(Settings, frozen=True, kw_only=True):
+    size: int = 3
+
+
+def test_a_stage_of_the_users_own_may_make_any_column() -> None:
+    def mine(record: Record, context: Context[Mine]) -> Record:
+        return record
+
+    stages = (StageSpec(name="mine", type=mine), *recipe(length("a", "made")).stages)
+    plan = make_plan(Recipe(stages=stages, run=RunSpec(accept=1)))
+    assert plan.settings["mine"] == Mine(size=3)
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ([length("a", "prompt", inputs=["b"]), length("b", "prompt", inputs=["a"])], "the stages form a cycle: "),
+        ([length("a", "prompt", inputs=["x"])], "stage 'a' reads 'x', which is no stage"),
+        ([length("a", "prompt"), length("a", "prompt")], "the name 'a' is taken"),
+    ],
+)
+def test_what_is_no_graph_is_told(stages: list[dict[str, Any]], said: str) -> None:
+    with pytest.raises(GraphError) as caught:
+        make_plan(recipe(*stages))
+    assert said in str(caught.value) and "$.stages" in str(caught.value)
+
+
+def test_a_key_that_is_not_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    raw = {"models": {"main": {**MODEL, "api_key": "env:NO_SUCH_KEY"}}, "stages": [chat("a", "")], "run": {"accept": 1}}
+    with pytest.raises(RecipeError, match="NO_SUCH_KEY is not set"):
+        make_plan(Recipe.parse(raw))
+
+
+def test_a_stateful_stage_from_python_needs_no_settings() -> None:
+    class Once:
+        def __init__(self) -> None:
+            self.seen: set[str] = set()
+
+        def __call__(self, record: Record, context: StageContext[None]) -> bool:
+            return record.id not in self.seen
+
+        def restore(self, records: object) -> None:
+            """Nothing to remember."""
+
+    plan = make_plan(Recipe(stages=(StageSpec(name="once", type=Once),), run=RunSpec(accept=1)))
+    assert [type(memory) for memory in plan.stateful] == [Once]
+
+
+class Answering:
+    """Answers every call with three tokens of a model."""
+
+    async def call(self, context: Context[Any], model: str, request: object) -> Response:
+        context.asked += 1
+        return Response("text", usage=Usage(1, 2), model=model)
+
+
+def results(handler: Any) -> list[Any]:
+    """What the wrapped handler gives for a record that another model has paid for already."""
+    context = Context("stage", None, ticket=0, record_id="0", seed=0, caller=Answering())
+    record = Record("0", {}, Meta(usage=Usage(10, 10), models=("first", "b")))
+    result: Any = anyio.run(with_provenance(handler), record, context)  # type: ignore[arg-type]
+    return list(result) if isinstance(result, list | tuple) else [result]
+
+
+async def one(record: Record, context: Context[None]) -> Result:
+    await context.chat("b", "hi")
+    await context.chat("a", "hi")
+    return record
+
+
+async def same(record: Record, context: Context[None]) -> Result:
+    await one(record, context)
+    return True
+
+
+async def lazy(record: Record, context: Context[None]) -> Result:
+    await one(record, context)
+
+    def children() -> Iterator[Record]:
+        yield record
+        yield record
+
+    return children()
+
+
+@pytest.mark.parametrize(("handler", "count"), [(one, 1), (same, 1), (lazy, 2)])
+def test_results_carry_the_models_that_were_asked_and_what_they_cost(handler: Any, count: int) -> None:
+    records = results(handler)
+    assert len(records) == count
+    for record in records:
+        assert (record.meta.models, record.meta.usage) == (("first", "b", "a"), Usage(12, 14, 3))
+
+
+@pytest.mark.parametrize("answer", [Drop("bad"), False, None, "a text", {"a": 1}])
+def test_what_is_no_record_passes_as_it_is(answer: Any) -> None:
+    async def handler(record: Record, context: Context[None]) -> Any:
+        await context.chat("a", "hi")
+        return answer
+
+    assert results(handler) == [answer]
+
+
+def test_a_stage_that_asks_nobody_changes_no_provenance() -> None:
+    async def handler(record: Record, context: Context[None]) -> Result:
+        return record
+
+    assert results(handler)[0].meta.usage == Usage(10, 10)
+
+
+def test_the_source_is_peeked_at_and_not_used_up(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"a": 1}\n')
+    made = Recipe.parse({"source": {"type": "jsonl", "path": "rows.jsonl"}}, tmp_path)
+    make_plan(made)
+    assert made.source is not None and list(made.source.build("sources")) == [{"a": 1}]
