@@ -72,7 +72,7 @@ def adopt(store: Store, recipe: Recipe) -> None:
                 f"{where} holds a run of another recipe; these would change its data:\n  {listed}\n"
                 "go on with the old values, or choose another directory with --out"
             )
-    store.commit({"facts": [("recipe.raw", msgspec.json.encode(recipe.raw))]})
+    store.commit({"facts": [("recipe.raw", msgspec.json.encode(recipe.raw, enc_hook=_named))]})
 
 
 def differences(old: Value, new: Value, path: str = "$") -> Iterator[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,21 +12,18 @@ import msgspec
 from anyio.abc import TaskStatus
 
 from streamgen.assembly import Parts, assemble
+from streamgen.clerk import Clerk
 from streamgen.context import Context, StageContext
-from streamgen.control.agent import Reward, Trial
 from streamgen.control.controller import ControllerSummary
-from streamgen.engine.ack import Ack, Outcome
-from streamgen.engine.actor import Letter
+from streamgen.engine.ack import Ack
 from streamgen.engine.run import Engine
 from streamgen.errors import BudgetExhausted, RecipeError, StreamgenError
 from streamgen.gate import Gate
 from streamgen.journal.lock import locked
-from streamgen.log import mask
 from streamgen.pace import Pace
 from streamgen.plan import make_plan
 from streamgen.recipe import Recipe
-from streamgen.record import Columns, Record, Value, decode
-from streamgen.source import BadRow
+from streamgen.record import Record, Value, decode
 from streamgen.summary import EXIT_CODES, End, Reason, RunStatistics, Summary
 from streamgen.tickets import Tickets
 from streamgen.tuning import Tuned
@@ -50,18 +46,20 @@ class Run:
         self.recipe, self.directory = parts.recipe, parts.directory
         self._parts, self._journal, self._tuning = parts, parts.journal, parts.tuning
         self._pace = Pace(parts.journal, window)
+        self._clerk = clerk = Clerk(parts.journal, parts.controller, parts.past.sessions + 1)
         self._gate = Gate(
             parts.plan.graph, parts.journal, parts.demand, self._pace,
             accepted=parts.past.accepted, surplus=parts.past.surplus, metrics=parts.metrics,
-            collect=parts.controller is not None, on_unfit=self._unfit,
+            collect=parts.controller is not None, on_unfit=clerk.unfit,
         )  # fmt: skip
         self._tickets = Tickets(
             parts.rows, parts.tuning, parts.recipe.seed,
-            unsettled=parts.past.unsettled, following=parts.past.following, on_bad=self._bad_row,
+            unsettled=parts.past.unsettled, following=parts.past.following, on_bad=clerk.bad_row,
         )  # fmt: skip
         self._engine = Engine(
             parts.plan.graph, self._tickets, self._gate.accept, self, parts.demand,
-            bounds=parts.recipe.run.bounds, on_settled=self._settled, on_letter=self._letter,
+            bounds=parts.recipe.run.bounds, on_letter=clerk.letter,
+            on_settled=lambda acks: clerk.settled(acks, self._gate),
         )  # fmt: skip
         self._engine.is_tuned = parts.tuning.is_tuned
         self._engine.is_paused = lambda: self._pace.is_waiting
@@ -71,10 +69,8 @@ class Run:
         self._work = anyio.CancelScope()
         self._error: Exception | None = None
         self._is_error_told = False
-        self._failed = self._surplus = 0
-        self._began, self._started = time.time(), time.monotonic()
         if parts.controller:
-            parts.controller.on_trial, parts.controller.on_reward = self._trial, self._reward
+            parts.controller.on_trial, parts.controller.on_reward = clerk.trial, clerk.reward
 
     def __repr__(self) -> str:
         return f"<Run {self.recipe.name}: {self._journal.last_seq} accepted, {self._end.reason}, {self._engine!r}>"
@@ -125,8 +121,8 @@ class Run:
             self.recipe.name,
             self._journal.last_seq,
             self.recipe.run.accept,
-            self._surplus,
-            self._failed,
+            self._clerk.surplus,
+            self._clerk.failed,
             self._engine.statistics(),
             [endpoint.statistics() for endpoint in self._parts.plan.endpoints.values()],
             self._parts.ledger.spent(),
@@ -157,54 +153,6 @@ class Run:
         """The context of a micro-batch."""
         return settings.batch_context(stage)
 
-    # What the journal learns
-
-    def _settled(self, acks: Sequence[Ack]) -> None:
-        for ack in acks:
-            records = self._gate.records_of(ack.ticket)
-            self._surplus += ack.surplus
-            if ack.outcome is Outcome.ABANDONED:
-                continue
-            drops = _encode([(*key, count) for key, count in ack.drops.items()]) if ack.drops else None
-            self._journal.append("outcomes", ack.ticket, ack.outcome.value, drops, ack.error and _shown(ack.error))
-            if self._parts.controller:
-                self._parts.controller.settled(ack.ticket, records)
-
-    def _letter(self, letter: Letter) -> None:
-        self._failed += 1
-        self._journal.append(
-            "letters", letter.ticket, letter.stage, letter.record.id,
-            _columns(letter.record.columns), _shown(letter.error), _shown(letter.traceback),
-        )  # fmt: skip
-
-    def _unfit(self, record: Record, ack: Ack, error: Exception) -> None:
-        """A finished record that cannot be written as JSON fails, like one that a stage fails on."""
-        message = f"{type(error).__name__}: the record cannot be written as JSON: {error}"
-        ack.error = ack.error or f"sink: {message}"
-        self._letter(Letter(ack.ticket, "sink", record, message, ""))
-
-    async def _bad_row(self, ticket: int, row: BadRow) -> None:
-        await self._journal.room()
-        error = f"{row.where}: {row.error}"
-        self._letter(Letter(ticket, "source", Record(str(ticket), {"line": row.text}), error, ""))
-        self._journal.append("outcomes", ticket, Outcome.FAILED.value, None, f"source: {_shown(error)}")
-
-    def _trial(self, trial: Trial) -> None:
-        self._journal.append("trials", trial.id, _encode(trial))
-
-    def _reward(self, trial: Trial, reward: Reward) -> None:
-        self._journal.append("rewards", trial.id, _encode(reward))
-
-    def _note_session(self) -> None:
-        seconds = time.monotonic() - self._started
-        statistics = _encode(self.statistics())
-        self._journal.append(
-            "sessions", self._parts.past.sessions + 1, self._began, seconds, self._end.reason, statistics
-        )
-        self._journal.append("facts", "end", _encode(self._end))
-        if self._parts.controller:
-            self._journal.append("facts", "recommended", _encode(self._parts.controller.agent.recommend()))
-
     # Life and end
 
     async def live(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -231,7 +179,7 @@ class Run:
                 self._fail(error)
             finally:
                 self._end = self._ending()
-                self._note_session()
+                self._clerk.session(self._end.reason, self.statistics())
                 self._journal.close()
 
     async def _projected(self) -> None:
@@ -262,7 +210,7 @@ class Run:
 
     async def _beat(self) -> None:
         while True:
-            self._note_session()
+            self._clerk.session(self._end.reason, self.statistics())
             await anyio.sleep(_HEARTBEAT_S)
 
     async def _close_endpoints(self) -> None:
@@ -427,16 +375,3 @@ def _unwrapped(error: BaseException) -> Exception:
         known = [inner for inner in error.exceptions if isinstance(inner, StreamgenError)]
         error = (known or error.exceptions)[0]
     return error if isinstance(error, Exception) else RuntimeError(repr(error))
-
-
-def _shown(text: str) -> str:
-    """The text as the journal takes it: without keys, and without what UTF-8 cannot say."""
-    return mask(text).encode("utf-8", "backslashreplace").decode()
-
-
-def _columns(columns: Columns) -> bytes:
-    """The columns as JSON, whatever a handler put into them."""
-    try:
-        return _encode(columns)
-    except (TypeError, ValueError, RecursionError):
-        return _encode({name: ascii(value) for name, value in columns.items()})

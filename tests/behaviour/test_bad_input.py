@@ -212,10 +212,11 @@ async def test_an_error_of_closing_a_model_is_told() -> None:
 async def test_a_full_disk_ends_the_run_and_it_resumes(tmp_path: Path) -> None:
     recipe = make(echo(0.001), 400, sinks=[{"type": "jsonl"}])
     with pytest.raises(JournalError) as caught:
-        async with streamgen.open(recipe, directory=tmp_path) as run:
-            ((pages,),) = run._journal.store.read("PRAGMA page_count")
-            run._journal.store.read(f"PRAGMA max_page_count = {int(str(pages)) + 10}")
-            await run.finish()
+        async with streamgen.open(recipe, directory=tmp_path, window=20) as run:
+            async for record in run.records():
+                if record.id == "100":
+                    ((pages,),) = run._journal.store.read("PRAGMA page_count")
+                    run._journal.store.read(f"PRAGMA max_page_count = {int(str(pages)) + 2}")
     assert "no space is left for the journal" in str(caught.value) and "nothing is lost" in str(caught.value)
     assert run.summary().end.reason == "failed"
     check_whole(tmp_path)

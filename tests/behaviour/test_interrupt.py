@@ -40,7 +40,7 @@ else:
 
 
 def started(directory: Path, how: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-W", "error", "-X", "dev", "-c", _SCRIPT, str(directory), how]
+    command = [sys.executable, "-W", "error", "-c", _SCRIPT, str(directory), how]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

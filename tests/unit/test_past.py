@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from streamgen.context import StageContext
@@ -38,6 +39,14 @@ def test_a_recipe_that_only_changes_how_it_runs_is_adopted() -> None:
     adopt(store, Recipe(name="b", source=source, run=RunSpec(accept=9, ordered=True)))
     with pytest.raises(RecipeError, match=r"\$\.seed: 0 -> 1"):
         adopt(store, Recipe(source=source, seed=1))
+    store.close()
+
+
+def test_a_recipe_from_python_may_hold_functions() -> None:
+    store = Store(None)
+    raw = {"controller": {"reward": {"function": print}}}
+    adopt(store, msgspec.structs.replace(Recipe(source=Part(type=iter)), raw=raw))
+    assert store.fact("recipe.raw") == b'{"controller":{"reward":{"function":"builtins:print"}}}'
     store.close()
 
 

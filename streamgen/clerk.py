@@ -1,0 +1,89 @@
+"""Writes what happens in a run into its journal: outcomes, dead letters, trials, rewards, sessions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from streamgen.control.agent import Reward, Trial
+from streamgen.control.controller import Controller
+from streamgen.engine.ack import Ack, Outcome
+from streamgen.engine.actor import Letter
+from streamgen.gate import Gate
+from streamgen.journal.journal import Journal
+from streamgen.log import mask
+from streamgen.record import Columns, Record
+from streamgen.source import BadRow
+from streamgen.summary import Reason, RunStatistics
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Clerk:
+    """Keeps the books of one session. `failed` counts its dead letters, `surplus` its records beyond the quota."""
+
+    def __init__(self, journal: Journal, controller: Controller | None, session: int) -> None:
+        self.failed = self.surplus = 0
+        self._journal, self._controller, self._session = journal, controller, session
+        self._began, self._started = time.time(), time.monotonic()
+
+    def settled(self, acks: Sequence[Ack], gate: Gate) -> None:
+        """Tickets ended. Of those that were abandoned nothing is written: the next session runs them again."""
+        for ack in acks:
+            records = gate.records_of(ack.ticket)
+            self.surplus += ack.surplus
+            if ack.outcome is Outcome.ABANDONED:
+                continue
+            drops = _encode([(*key, count) for key, count in ack.drops.items()]) if ack.drops else None
+            self._journal.append("outcomes", ack.ticket, ack.outcome.value, drops, ack.error and _shown(ack.error))
+            if self._controller:
+                self._controller.settled(ack.ticket, records)
+
+    def letter(self, letter: Letter) -> None:
+        """A stage failed on a record."""
+        self.failed += 1
+        self._journal.append(
+            "letters", letter.ticket, letter.stage, letter.record.id,
+            _columns(letter.record.columns), _shown(letter.error), _shown(letter.traceback),
+        )  # fmt: skip
+
+    def unfit(self, record: Record, ack: Ack, error: Exception) -> None:
+        """A finished record cannot be written as JSON: it fails, like one that a stage fails on."""
+        message = f"{type(error).__name__}: the record cannot be written as JSON: {error}"
+        ack.error = ack.error or f"sink: {message}"
+        self.letter(Letter(ack.ticket, "sink", record, message, ""))
+
+    async def bad_row(self, ticket: int, row: BadRow) -> None:
+        """The source gave something that is no row."""
+        await self._journal.room()
+        error = f"{row.where}: {row.error}"
+        self.letter(Letter(ticket, "source", Record(str(ticket), {"line": row.text}), error, ""))
+        self._journal.append("outcomes", ticket, Outcome.FAILED.value, None, f"source: {_shown(error)}")
+
+    def trial(self, trial: Trial) -> None:
+        """The controller has decided what the next tickets are made with."""
+        self._journal.append("trials", trial.id, _encode(trial))
+
+    def reward(self, trial: Trial, reward: Reward) -> None:
+        """A trial was rewarded."""
+        self._journal.append("rewards", trial.id, _encode(reward))
+
+    def session(self, reason: Reason, statistics: RunStatistics) -> None:
+        """How the session stands; a later note replaces it."""
+        seconds = time.monotonic() - self._started
+        self._journal.append("sessions", self._session, self._began, seconds, reason, _encode(statistics))
+
+
+def _shown(text: str) -> str:
+    """The text as the journal takes it: without keys, and without what UTF-8 cannot say."""
+    return mask(text).encode("utf-8", "backslashreplace").decode()
+
+
+def _columns(columns: Columns) -> bytes:
+    """The columns as JSON, whatever a handler put into them."""
+    try:
+        return _encode(columns)
+    except (TypeError, ValueError, RecursionError):
+        return _encode({name: ascii(value) for name, value in columns.items()})
