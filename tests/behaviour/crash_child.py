@@ -17,7 +17,7 @@ from streamgen.runs import run_async
 from streamgen.settings import Settings
 
 IN_FLIGHT = 4
-TICKETS = {"chat": 2000, "fork": 300, "tuned": 600}
+TICKETS = {"chat": 2000, "fork": 300, "tuned": 1000}
 SUFFIXES = ("", ".gz", ".zst")
 
 
