@@ -272,8 +272,7 @@ async def test_what_ended_the_run_is_raised_after_the_last_record() -> None:
 async def test_leaving_raises_what_nobody_was_told() -> None:
     with pytest.raises(TooManyFailures):
         async with streamgen.open(make(model([KeyError("bad")]), 200)) as run:
-            while run.summary().end.reason == "running":
-                await anyio.lowlevel.checkpoint()
+            await run._ended.wait()
 
 
 def trace(main: Scripted, seed: int) -> list[tuple[str, str, object]]:
