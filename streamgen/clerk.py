@@ -16,7 +16,7 @@ from streamgen.journal.journal import Journal
 from streamgen.log import mask
 from streamgen.record import Columns, Record
 from streamgen.source import BadRow
-from streamgen.summary import Reason, RunStatistics
+from streamgen.summary import End, RunStatistics
 
 _encode = msgspec.json.Encoder().encode
 
@@ -61,6 +61,8 @@ class Clerk:
         error = f"{row.where}: {row.error}"
         self.letter(Letter(ticket, "source", Record(str(ticket), {"line": row.text}), error, ""))
         self._journal.append("outcomes", ticket, Outcome.FAILED.value, None, f"source: {_shown(error)}")
+        if self._controller:
+            self._controller.settled(ticket, ())
 
     def trial(self, trial: Trial) -> None:
         """The controller has decided what the next tickets are made with."""
@@ -70,10 +72,13 @@ class Clerk:
         """A trial was rewarded."""
         self._journal.append("rewards", trial.id, _encode(reward))
 
-    def session(self, reason: Reason, statistics: RunStatistics) -> None:
+    def session(self, end: End, statistics: RunStatistics) -> None:
         """How the session stands; a later note replaces it."""
         seconds = time.monotonic() - self._started
-        self._journal.append("sessions", self._session, self._began, seconds, reason, _encode(statistics))
+        self._journal.append("sessions", self._session, self._began, seconds, end.reason, _encode(statistics))
+        self._journal.append("facts", "end", _encode(end))
+        if self._controller:
+            self._journal.append("facts", "recommended", _encode(self._controller.agent.recommend()))
 
 
 def _shown(text: str) -> str:

@@ -179,7 +179,7 @@ class Run:
                 self._fail(error)
             finally:
                 self._end = self._ending()
-                self._clerk.session(self._end.reason, self.statistics())
+                self._clerk.session(self._end, self.statistics())
                 self._journal.close()
 
     async def _projected(self) -> None:
@@ -210,7 +210,7 @@ class Run:
 
     async def _beat(self) -> None:
         while True:
-            self._clerk.session(self._end.reason, self.statistics())
+            self._clerk.session(self._end, self.statistics())
             await anyio.sleep(_HEARTBEAT_S)
 
     async def _close_endpoints(self) -> None:

@@ -40,10 +40,10 @@ class Tickets:
         acks: list[Ack] = []
         for ticket, row in self._issue:
             self.next_ticket = max(self.next_ticket, ticket + 1)
+            tuned = self._tuning.for_ticket(ticket)  # also of a bad row, which belongs to a trial too
             if isinstance(row, BadRow):
                 await self._on_bad(ticket, row)
                 continue
-            tuned = self._tuning.for_ticket(ticket)
             meta = Meta(ticket=ticket, seed=self._seed, trial=tuned.trial, settings=tuned.overrides)
             records.append(Record(str(ticket), row, meta))
             acks.append(Ack(ticket, desk, tuned))
