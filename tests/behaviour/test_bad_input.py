@@ -75,6 +75,21 @@ async def test_lines_that_are_no_objects_are_dead_letters_by_line_and_the_rest_g
     assert [(record["n"], record["_meta"]["id"]) for record in records] == [(0, "0"), (8, "7")]
 
 
+async def test_bad_rows_belong_to_trials_and_these_end_all_the_same(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join("no json\n" if n % 4 == 0 else f'{{"n": {n}}}\n' for n in range(16)))
+    controller = {
+        "agent": "random_search", "batch": 4, "trials": 4, "space": {"long.min_words": {"low": 0, "high": 1}},
+        "reward": {"type": "callback", "function": "bad_rows:count", "metric": "records"},
+    }  # fmt: skip
+    (tmp_path / "bad_rows.py").write_text("def count(records):\n    return {'records': len(records)}\n")
+    stage = {"name": "long", "type": "length", "column": "n", "min_words": 0}
+    summary = await finished(from_file(rows, stages=[stage], controller=controller), tmp_path / "run")
+    assert (summary.statistics.accepted, summary.statistics.failed) == (12, 4)
+    assert summary.trials is not None
+    assert [trial.reward and trial.reward.value for trial in summary.trials.trials] == [3.0] * 4
+
+
 async def test_an_empty_file_makes_nothing_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("")
     summary = await finished(from_file(tmp_path / "rows.jsonl"))
