@@ -31,7 +31,8 @@ def table(directory: str | Path) -> Table:
     """The accuracy table of a finished run, on the 700 test utterances."""
     from rich.table import Table
 
-    result = Table(title="Accuracy on the 700 held-out real utterances")
+    title = "accuracy on 700 real utterances that nothing else read"
+    result = Table(title=title, min_width=len(title))
     result.add_column("trained on")
     result.add_column("rows", justify="right")
     result.add_column("accuracy", justify="right")
