@@ -11,6 +11,7 @@ from streamgen.control.agent import Reward, Trial
 from streamgen.control.controller import Controller
 from streamgen.engine.ack import Ack, Outcome
 from streamgen.engine.actor import Letter
+from streamgen.engine.graph import SINK, SOURCE
 from streamgen.gate import Gate
 from streamgen.journal.journal import Journal
 from streamgen.log import mask
@@ -22,10 +23,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Clerk:
-    """Keeps the books of one session. `failed` counts its dead letters, `surplus` its records beyond the quota."""
+    """Keeps the books of one session. `failed` counts its dead letters, `surplus` its records beyond the quota.
 
-    def __init__(self, journal: Journal, controller: Controller | None, session: int) -> None:
+    `bad_rows` counts what the source gave that is no row, earlier sessions included.
+    """
+
+    def __init__(self, journal: Journal, controller: Controller | None, session: int, bad_rows: int = 0) -> None:
         self.failed = self.surplus = 0
+        self.bad_rows = bad_rows
         self._journal, self._controller, self._session = journal, controller, session
         self._began, self._started = time.time(), time.monotonic()
 
@@ -52,15 +57,16 @@ class Clerk:
     def unfit(self, record: Record, ack: Ack, error: Exception) -> None:
         """A finished record cannot be written as JSON: it fails, like one that a stage fails on."""
         message = f"{type(error).__name__}: the record cannot be written as JSON: {error}"
-        ack.error = ack.error or f"sink: {message}"
-        self.letter(Letter(ack.ticket, "sink", record, message, ""))
+        ack.error = ack.error or f"{SINK}: {message}"
+        self.letter(Letter(ack.ticket, SINK, record, message, ""))
 
     async def bad_row(self, ticket: int, row: BadRow) -> None:
         """The source gave something that is no row."""
         await self._journal.room()
+        self.bad_rows += 1
         error = f"{row.where}: {row.error}"
-        self.letter(Letter(ticket, "source", Record(str(ticket), {"line": row.text}), error, ""))
-        self._journal.append("outcomes", ticket, Outcome.FAILED.value, None, f"source: {_shown(error)}")
+        self.letter(Letter(ticket, SOURCE, Record(str(ticket), {"line": row.text}), error, ""))
+        self._journal.append("outcomes", ticket, Outcome.FAILED.value, None, f"{SOURCE}: {_shown(error)}")
         if self._controller:
             self._controller.settled(ticket, ())
 

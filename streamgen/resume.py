@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from streamgen.control.agent import Reward, Trial
+from streamgen.engine.graph import SOURCE
 from streamgen.errors import RecipeError
 from streamgen.journal.store import Store, unsettled
 from streamgen.llm.caller import CallKey, stored_response
@@ -38,6 +39,7 @@ class Past(msgspec.Struct, frozen=True):
     trials: Sequence[Trial] = ()
     rewards: Sequence[tuple[int, Reward]] = ()
     retunes: Sequence[tuple[int, Mapping[str, Value]]] = ()
+    bad_rows: int = 0
 
 
 def what_makes_the_data(recipe: Recipe) -> dict[str, Value]:
@@ -112,6 +114,7 @@ def past_of(store: Store) -> Past:
             (int(ticket or 0), msgspec.json.decode(_blob(settings)))
             for ticket, settings in store.read("SELECT ticket, settings FROM retunes ORDER BY ticket")
         ],
+        _bad_rows(store),
     )
 
 
@@ -138,6 +141,11 @@ def _ids(store: Store, table: str, tickets: Sequence[int]) -> Iterator[str]:
         wanted = set(tickets)
         rows = store.rows(f"SELECT ticket, id FROM {table} WHERE ticket >= ?", min(tickets))
         yield from (str(id_) for ticket, id_ in rows if ticket in wanted)
+
+
+def _bad_rows(store: Store) -> int:
+    (count,) = store.one("SELECT count(*) FROM letters WHERE stage = ?", SOURCE)
+    return int(count or 0)
 
 
 def _usage(store: Store) -> Usage:

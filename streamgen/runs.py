@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 _HEARTBEAT_S = 5.0  # how much of a session's time and statistics a crash may lose
+_STOPPED = "stopped before the end"
 WINDOW = 256  # records that a run may be ahead of its consumer
 
 
@@ -46,7 +47,7 @@ class Run:
         self.recipe, self.directory = parts.recipe, parts.directory
         self._parts, self._journal, self._tuning = parts, parts.journal, parts.tuning
         self._pace = Pace(parts.journal, window)
-        self._clerk = clerk = Clerk(parts.journal, parts.controller, parts.past.sessions + 1)
+        self._clerk = clerk = Clerk(parts.journal, parts.controller, parts.past.sessions + 1, parts.past.bad_rows)
         self._gate = Gate(
             parts.plan.graph, parts.journal, parts.demand, self._pace,
             accepted=parts.past.accepted, surplus=parts.past.surplus, metrics=parts.metrics,
@@ -102,7 +103,7 @@ class Run:
     def stop(self, *, interrupted: bool = False) -> None:
         """Issue no more tickets: what is in flight is finished and kept, and the run can be resumed."""
         self._is_stopped, self._is_interrupted = True, self._is_interrupted or interrupted
-        self._engine.stop("stopped")
+        self._engine.stop(_STOPPED)
 
     def cancel(self) -> None:
         """Give up what is in flight, now; what was accepted is kept, and the run can be resumed."""
@@ -113,7 +114,7 @@ class Run:
         """Use these settings, as `stage.setting`, for every ticket that has not begun. Raises RecipeError."""
         first = self._tuning.retune(self._tickets.next_ticket, settings)
         self._engine.is_tuned = True
-        self._journal.append("retunes", first, _encode(settings))
+        self._journal.append("retunes", first, _encode(self._tuning.overrides))
 
     def statistics(self) -> RunStatistics:
         """Counts, times and spending as they are now."""
@@ -238,8 +239,14 @@ class Run:
             return "budget", str(stopped_by)
         if self._is_interrupted:
             return "interrupted", "interrupted; run the same command again to go on"
-        if self._is_stopped or demand.outstanding:
-            return "stopped", "stopped before the end; run the same command again to go on"
+        if self._is_stopped or demand.outstanding or self._engine.stop_reason:
+            why = self._engine.stop_reason or _STOPPED
+            return "stopped", f"{why}; run the same command again to go on"
+        if demand.missing is None and self._clerk.bad_rows and not self._journal.last_seq:
+            return "source_ended", (
+                f"the source has ended and nothing was accepted; {self._clerk.bad_rows} of its rows cannot be read: "
+                "the dead letters tell which"
+            )
         if demand.missing is None:
             return "done", f"the source has ended; {self._journal.last_seq} records accepted"
         wanted = self.recipe.run.accept

@@ -27,7 +27,7 @@ Row: TypeAlias = Columns | BadRow
 
 
 class JsonlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A JSON Lines file, plain, `.gz` or `.zst`. `repeat` begins again at its end."""
+    """A JSON Lines file, plain, `.gz` or `.zst`. `repeat` begins again at its end, where any row of it can be read."""
 
     path: FilePath
     repeat: bool = False
@@ -42,8 +42,9 @@ def jsonl(settings: JsonlSettings) -> Iterator[Row]:
     while True:
         found = False
         for number, line in lines_of(path):
-            found = True
-            yield _row(f"{path.name}:{number}", line)
+            row = _row(f"{path.name}:{number}", line)
+            found = found or not isinstance(row, BadRow)
+            yield row
         if not settings.repeat or not found:
             return
 

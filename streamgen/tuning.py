@@ -43,6 +43,11 @@ class Tuning:
         self._cache: dict[tuple[int, int | None], Tuned] = {}  # of the newest ones: a run may have any number of trials
 
     @property
+    def overrides(self) -> Mapping[str, Value]:
+        """What all retunes so far have set."""
+        return self._retunes[-1]
+
+    @property
     def is_tuned(self) -> bool:
         """Whether tickets with different settings may be out."""
         return self.controller is not None or len(self._retunes) > 1

@@ -137,7 +137,7 @@ def unsettled(store: Store) -> tuple[list[int], int]:
     """Tickets below the highest known one that have no outcome, and the first ticket that was never issued."""
     (highest,) = store.one(
         "SELECT max((SELECT coalesce(max(ticket), -1) FROM outcomes), (SELECT coalesce(max(ticket), -1) FROM calls),"
-        " (SELECT coalesce(max(ticket), -1) FROM records))"
+        " (SELECT coalesce(max(ticket), -1) FROM records), (SELECT coalesce(max(ticket), -1) FROM surplus))"
     )
     following = int(highest if highest is not None else -1) + 1
     gaps: list[int] = []

@@ -16,7 +16,7 @@ from runs import CHAT, check_whole, echo, make, query
 
 import streamgen
 from streamgen.context import Context
-from streamgen.errors import EndpointError, JournalError, RecipeError, StreamgenError
+from streamgen.errors import EndpointError, JournalError, RecipeError, StopRun, StreamgenError
 from streamgen.journal.store import Store
 from streamgen.recipe import Part, Recipe, StageSpec
 from streamgen.record import Record, Value
@@ -73,6 +73,30 @@ async def test_lines_that_are_no_objects_are_dead_letters_by_line_and_the_rest_g
     assert said[5].startswith("rows.jsonl:8: no JSON: ")
     records = [msgspec.json.decode(line) for line in (tmp_path / "run/records.jsonl").read_bytes().splitlines()]
     assert [(record["n"], record["_meta"]["id"]) for record in records] == [(0, "0"), (8, "7")]
+
+
+async def test_a_file_of_nothing_but_bad_rows_is_no_success_however_often_it_is_run(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("n,text\n1,hello\n")
+    for _ in range(2):
+        end = (await finished(from_file(rows), tmp_path / "run")).end
+        assert (end.reason, end.exit_code) == ("source_ended", 1)
+        assert end.message.startswith("the source has ended and nothing was accepted; 2 of its rows cannot be read")
+
+
+async def test_an_empty_file_is_done_at_once(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("")
+    end = (await finished(from_file(tmp_path / "rows.jsonl"))).end
+    assert (end.reason, end.exit_code) == ("done", 0)
+
+
+async def test_a_stage_that_stops_the_run_is_quoted() -> None:
+    async def stop(record: Record, context: Context[Nothing]) -> Record:
+        raise StopRun("the quota of the day is used up")
+
+    end = (await finished(make(echo(), 3, before=[StageSpec(name="stop", type=stop, settings=Nothing())]))).end
+    assert (end.reason, end.exit_code) == ("stopped", 3)
+    assert end.message == "the quota of the day is used up; run the same command again to go on"
 
 
 async def test_bad_rows_belong_to_trials_and_these_end_all_the_same(tmp_path: Path) -> None:

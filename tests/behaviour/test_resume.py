@@ -14,6 +14,7 @@ from runs import CHAT, asked, check_whole, echo, make, model, query, temperature
 import streamgen
 from streamgen.context import Context
 from streamgen.errors import RecipeError
+from streamgen.llm.model import ChatRequest
 from streamgen.recipe import Recipe, StageSpec
 from streamgen.record import Record
 from streamgen.settings import Settings
@@ -162,6 +163,18 @@ async def test_failed_and_dropped_tickets_are_not_run_again(tmp_path: Path) -> N
     assert query(tmp_path, letters) == [
         (n, "answer", str(n), f'{{"n":{n}}}'.encode(), "KeyError: 'bad'") for n in (3, 7)
     ]
+
+
+async def test_two_retunes_at_one_ticket_both_survive_a_resume(tmp_path: Path) -> None:
+    main = echo(0.001)
+    recipe = make(main, 40, run={"tickets_in_flight": 1})
+    async with streamgen.open(recipe, directory=tmp_path, window=1) as run:
+        run.retune({"answer.temperature": 1.5})
+        run.retune({"answer.top_p": 0.5})
+    await finished(recipe, tmp_path)
+    chats = [request for request in main.requests if isinstance(request, ChatRequest)]
+    assert {(request.temperature, request.top_p) for request in chats} == {(1.5, 0.5)}
+    assert len(chats) == 40
 
 
 async def test_a_retune_survives_a_resume(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ ALLOWED = {
     "engine": {"engine"},
     "journal": {"journal"},
     "llm": {"llm", "journal", "engine"},
-    **dict.fromkeys(UPPER, {*UPPER, "llm", "journal", "engine"}),
+    **{folder: {*UPPER, "llm", "journal", "engine"} for folder in UPPER},
     "report": {*UPPER, "report", "llm", "journal", "engine"},
 }
 

@@ -71,6 +71,7 @@ def test_the_past_tells_what_was_paid_stored_and_left_open() -> None:
             "records": [(1, 0, "0.0", b"{}"), (2, 1, "1.0", b"{}")],
             "surplus": [(1, "1.1", b"{}"), (2, "2", b"{}")],
             "retunes": [(5, b'{"a.x":1}')],
+            "letters": [(2, "source", "2", b"{}", "no row", ""), (3, "a", "3", b"{}", "no", "")],
         }
     )  # fmt: skip
     past = past_of(store)
@@ -80,6 +81,7 @@ def test_the_past_tells_what_was_paid_stored_and_left_open() -> None:
     assert (past.usage.prompt_tokens, past.usage.completion_tokens, past.usage.calls) == (21, 12, 5)
     assert past.usage.cost_usd == 1.25
     assert past.retunes == [(5, {"a.x": 1})]
+    assert past.bad_rows == 1
     store.close()
 
 

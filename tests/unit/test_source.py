@@ -26,6 +26,12 @@ def test_a_file_repeats_for_ever_unless_it_is_empty(tmp_path: Path) -> None:
     assert list(jsonl(JsonlSettings(path=file(tmp_path, b"\n"), repeat=True))) == []
 
 
+def test_a_file_of_nothing_but_bad_rows_ends_though_it_may_repeat(tmp_path: Path) -> None:
+    path = file(tmp_path, b"no\nnor this\n")
+    rows = jsonl(JsonlSettings(path=path, repeat=True))
+    assert [isinstance(row, BadRow) for row in islice(rows, 5)] == [True, True]
+
+
 def test_a_list_repeats_for_ever_unless_it_is_empty() -> None:
     assert list(from_list(ListSettings(rows=[{"a": 1}]))) == [{"a": 1}]
     assert list(islice(from_list(ListSettings(rows=[{"a": 1}, {"a": 2}], repeat=True)), 3))[2] == {"a": 1}

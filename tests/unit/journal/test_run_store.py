@@ -49,6 +49,8 @@ def test_a_fresh_store_has_nothing_unsettled(store: Store) -> None:
 def test_gaps_and_traces_without_an_outcome_are_unsettled(store: Store) -> None:
     store.commit({"outcomes": outcome(0, 1, 4, 7), "calls": [call(4), call(8)], "records": [record(1, 10)]})
     assert unsettled(store) == ([2, 3, 5, 6, 8, 9, 10], 11)
+    store.commit({"surplus": [(12, "12.0", b"{}")]})
+    assert unsettled(store) == ([2, 3, 5, 6, 8, 9, 10, 11, 12], 13)
 
 
 def test_a_first_ticket_that_is_missing_is_unsettled(store: Store) -> None:
