@@ -128,9 +128,7 @@ class OpenAIModel:
             self._session = aiohttp.ClientSession(
                 headers=self._headers,
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-                timeout=aiohttp.ClientTimeout(
-                    total=self._timeout_s, sock_connect=min(_CONNECT_S, self._timeout_s)
-                ),
+                timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=min(_CONNECT_S, self._timeout_s)),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session

@@ -73,9 +73,7 @@ def _plain(text: str) -> Prompt | None:
             inserted = [str(columns[name]) for name in names]
         except KeyError as error:
             raise _missing(error.args[0], columns) from None
-        return literals[0] + "".join(
-            [value + literal for value, literal in zip(inserted, literals[1:], strict=True)]
-        )
+        return literals[0] + "".join([value + literal for value, literal in zip(inserted, literals[1:], strict=True)])
 
     return Prompt(text, frozenset(names), render)
 

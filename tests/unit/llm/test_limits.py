@@ -34,9 +34,7 @@ def test_no_minute_sees_more_requests_than_the_limit(limit: int, idle: list[floa
     limit=st.integers(1_000, 100_000),
     calls=st.lists(st.tuples(st.integers(1, 3_000), pauses), min_size=1, max_size=100),
 )
-def test_no_minute_sees_more_tokens_than_the_limit_and_one_call(
-    limit: int, calls: list[tuple[int, float]]
-) -> None:
+def test_no_minute_sees_more_tokens_than_the_limit_and_one_call(limit: int, calls: list[tuple[int, float]]) -> None:
     costs = [cost for cost, _ in calls]
     taken = list(starts(Bucket(limit), costs, [pause for _, pause in calls]))
     assert most_in_a_minute(taken) <= limit + max(costs)
@@ -48,12 +46,8 @@ def test_a_busy_endpoint_gets_nearly_all_of_its_limit(limit: int) -> None:
     assert 60.0 <= taken[-1][0] - taken[0][0] <= 61.5
 
 
-@given(
-    costs=st.lists(st.integers(1, 500), min_size=1, max_size=30), settled=st.lists(st.integers(0, 500), min_size=30)
-)
-def test_tokens_given_back_leave_the_bucket_as_if_only_the_rest_was_taken(
-    costs: list[int], settled: list[int]
-) -> None:
+@given(costs=st.lists(st.integers(1, 500), min_size=1, max_size=30), settled=st.lists(st.integers(0, 500), min_size=30))
+def test_tokens_given_back_leave_the_bucket_as_if_only_the_rest_was_taken(costs: list[int], settled: list[int]) -> None:
     estimated, real = Bucket(6_000), Bucket(6_000)
     for cost, used in zip(costs, settled, strict=False):
         estimated.take(cost, 0.0)
