@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from streamgen.errors import RecipeError, UnknownName
+from streamgen.hints import hints_of, unreadable
+from streamgen.settings import Settings
 
 T = TypeVar("T")
 
@@ -19,6 +21,8 @@ _AT = re.compile(r"(?P<message>.*) - at `\$(?P<path>.*)`$", re.DOTALL)
 
 def decode(raw: object, type_: type[T], path: str = "$") -> T:
     """The raw value as `type_`, strictly. Raises RecipeError with the `$.path` of what does not fit.
+
+    Raises PluginError for a `type_` whose annotations cannot be read.
 
     >>> class Point(msgspec.Struct, forbid_unknown_fields=True):
     ...     width: int = 0
@@ -30,6 +34,17 @@ def decode(raw: object, type_: type[T], path: str = "$") -> T:
         return msgspec.convert(raw, type_, strict=True)
     except msgspec.ValidationError as error:
         raise explained(str(error), type_, path) from None
+    except NameError as error:
+        raise unreadable(type_, error) from error
+
+
+def check_settings(settings: msgspec.Struct, path: str) -> None:
+    """Raise RecipeError where the settings' own `check` does not take their values together."""
+    try:
+        if isinstance(settings, Settings):
+            settings.check()
+    except ValueError as error:
+        raise RecipeError(str(error), path) from None
 
 
 def explained(message: str, type_: Any, path: str) -> RecipeError:
@@ -57,7 +72,7 @@ def _fields_at(type_: Any, path: str) -> list[str]:
 def _inside(type_: Any, field: str) -> Any:
     if field and (struct := _struct_of(type_)) is not None:
         names = dict(zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True))
-        return typing.get_type_hints(struct)[names[field]]
+        return hints_of(struct)[names[field]]
     arguments = typing.get_args(type_)
     return arguments[-1] if arguments else type_
 

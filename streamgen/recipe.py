@@ -12,9 +12,10 @@ import msgspec
 
 from streamgen import registry
 from streamgen.control.build import ControllerSpec
-from streamgen.decode import decode, need_table
+from streamgen.decode import check_settings, decode, need_table
 from streamgen.engine.run import Bounds
 from streamgen.errors import RecipeError, UnknownName
+from streamgen.hints import hints_of
 from streamgen.llm.budget import Budget
 from streamgen.llm.spec import ModelSpec
 from streamgen.recipe_file import override, read_raw
@@ -22,8 +23,6 @@ from streamgen.record import Value
 from streamgen.settings import Settings
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
-
-_STAGE_KEYS = ("name", "type", "inputs", "parallel", "ordered", "capacity", "capacity_bytes", "batch")
 
 
 def with_defaults(factory: Callable[..., Any], settings: msgspec.Struct | None) -> Any:
@@ -49,7 +48,21 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         return factory() if settings is None else factory(settings)
 
 
-class StageSpec(msgspec.Struct, frozen=True, kw_only=True):
+class StageBounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What stands in every stage of a recipe, whatever its type: what it reads and within which bounds it works."""
+
+    inputs: tuple[str, ...] = ()
+    parallel: Count | None = None
+    ordered: bool = False
+    capacity: Count = 256
+    capacity_bytes: Count | None = None
+    batch: Count = 64
+
+
+_STAGE_KEYS = ("name", "type", *StageBounds.__struct_fields__)
+
+
+class StageSpec(StageBounds, frozen=True, kw_only=True):
     """A stage of a recipe. From Python, `type` may be a handler itself: `async def f(record, context)`.
 
     `parallel` (records in its handler at once) follows the concurrency of the stage's model where it is not given.
@@ -58,12 +71,6 @@ class StageSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     type: str | Callable[..., Any]
     settings: Settings | None = None
-    inputs: tuple[str, ...] = ()
-    parallel: Count | None = None
-    ordered: bool = False
-    capacity: Count = 256
-    capacity_bytes: Count | None = None
-    batch: Count = 64
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -159,7 +166,10 @@ def check(recipe: Recipe) -> None:
     if recipe.source is None and recipe.run.accept is None:
         raise RecipeError("without a [source], say how many records to accept: accept = 100", "$.run.accept")
     _check_metrics(recipe)
+    _check_prices(recipe)
     for index, stage in enumerate(recipe.stages):
+        if set("./") & set(stage.name):  # record ids and the names of tuned settings are made with these
+            raise RecipeError(f"the name {stage.name!r} must do without `.` and `/`", f"$.stages[{index}].name")
         model = getattr(stage.settings, "model", None)
         if isinstance(model, str) and model not in recipe.models:
             raise UnknownName("model", model, recipe.models, f"$.stages[{index}].model")
@@ -172,6 +182,21 @@ def _check_metrics(recipe: Recipe) -> None:
             raise RecipeError(f"two metrics are called {name!r}; give one of them a name", f"$.metrics[{index}].name")
 
 
+def _check_prices(recipe: Recipe) -> None:
+    """A model without a price would count as free; those that run here are."""
+    unpriced = [name for name, spec in recipe.models.items() if not _has_price(spec)]
+    if recipe.run.budget.usd is not None and unpriced:
+        raise RecipeError(
+            f"a budget in usd needs the price of every model; none is known of {', '.join(unpriced)}: "
+            "give each `price = { input = ..., output = ... }`, in USD per million tokens, or bound tokens or requests",
+            "$.run.budget.usd",
+        )
+
+
+def _has_price(spec: object) -> bool:
+    return isinstance(spec, ModelSpec) and (spec.price is not None or spec.provider == "local")
+
+
 def _stage(raw: Mapping[str, Any], path: str, directory: Path) -> StageSpec:
     for key in ("name", "type"):
         if not isinstance(raw.get(key), str) or not raw[key]:
@@ -181,23 +206,11 @@ def _stage(raw: Mapping[str, Any], path: str, directory: Path) -> StageSpec:
                 else f"a stage needs a type; known: {', '.join(registry.names('stages'))}",
                 f"{path}.{key}",
             )
-    if set("./") & set(raw["name"]):  # record ids and the names of tuned settings are made with these
-        raise RecipeError(f"the name {raw['name']!r} must do without `.` and `/`", f"{path}.name")
     own = {key: value for key, value in raw.items() if key not in _STAGE_KEYS}
     factory = registry.find("stages", raw["type"], f"{path}.type")
     settings = _settings(factory, own, path, directory)
-    common = {key: raw[key] for key in _STAGE_KEYS if key in raw}
-    bounds = decode({k: v for k, v in common.items() if k not in ("name", "type")}, _StageBounds, path)
+    bounds = decode({key: raw[key] for key in StageBounds.__struct_fields__ if key in raw}, StageBounds, path)
     return StageSpec(name=raw["name"], type=raw["type"], settings=settings, **msgspec.structs.asdict(bounds))
-
-
-class _StageBounds(msgspec.Struct, forbid_unknown_fields=True):
-    inputs: tuple[str, ...] = ()
-    parallel: Count | None = None
-    ordered: bool = False
-    capacity: Count = 256
-    capacity_bytes: Count | None = None
-    batch: Count = 64
 
 
 def _part(group: str, raw: Mapping[str, Any], path: str, directory: Path | None = None) -> Part:
@@ -219,11 +232,7 @@ def _settings(factory: Callable[..., Any], raw: Mapping[str, Any], path: str, di
     settings = decode(raw, struct, path)
     if directory is not None:
         settings = _with_absolute_files(settings, directory, path)
-    try:
-        if isinstance(settings, Settings):
-            settings.check()
-    except ValueError as error:
-        raise RecipeError(str(error), path) from None
+    check_settings(settings, path)
     return settings
 
 
@@ -238,8 +247,7 @@ def _with_absolute_files(settings: msgspec.Struct, directory: Path, path: str) -
 
 
 def _file_fields(struct: type[msgspec.Struct]) -> Sequence[str]:
-    hints = typing.get_type_hints(struct, include_extras=True)
-    return [name for name, hint in hints.items() if _is_file(hint)]
+    return [name for name, hint in hints_of(struct).items() if _is_file(hint)]
 
 
 def _is_file(hint: Any) -> bool:

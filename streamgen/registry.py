@@ -14,6 +14,7 @@ import msgspec
 
 from streamgen.context import StageContext
 from streamgen.errors import PluginError, UnknownName
+from streamgen.hints import hints_of
 
 BUILTIN: dict[str, dict[str, str]] = {
     "stages": {
@@ -78,15 +79,16 @@ def settings_type(factory: Callable[..., Any]) -> type[msgspec.Struct] | None:
     """The settings struct that a stage (or metric, source, sink, reward, agent) asks for; None where it has none.
 
     A function asks by its `context: Context[TheSettings]`; a class, which is built once a run and may keep a
-    state, by `__init__(self, settings: TheSettings)`.
+    state, by `__init__(self, settings: TheSettings)`. Raises PluginError where the annotations cannot be read.
     """
     if inspect.isclass(factory):
-        return _struct(typing.get_type_hints(factory.__init__).get("settings"))
-    for hint in typing.get_type_hints(factory).values():
+        return _struct(hints_of(factory.__init__).get("settings"))
+    hints = hints_of(factory)
+    for hint in hints.values():
         origin = typing.get_origin(hint)
         if inspect.isclass(origin) and issubclass(origin, StageContext):
             return _struct(typing.get_args(hint)[0])
-    return _struct(typing.get_type_hints(factory).get("settings"))
+    return _struct(hints.get("settings"))
 
 
 def _struct(hint: object) -> type[msgspec.Struct] | None:

@@ -14,9 +14,9 @@ from streamgen.control.controller import Controller
 from streamgen.control.pool import Pool
 from streamgen.control.reward import RewardFunction
 from streamgen.control.space import Space, parse_space
+from streamgen.decode import check_settings, decode
 from streamgen.errors import RecipeError, UnknownName
 from streamgen.record import Value
-from streamgen.settings import Settings
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -72,7 +72,7 @@ def build_agent(spec: ControllerSpec, space: Space, seed: int, path: str = "$.co
     factory = registry.find("agents", spec.agent, f"{path}.agent")
     settings = registry.settings_type(factory)
     if settings is None:
-        _check_keys(spec.options, (), f"option of the agent {spec.agent!r}", f"{path}.options")
+        _take_none(spec.options, f"option of the agent {spec.agent!r}", f"{path}.options")
         agent: Agent = factory(space, seed)
     else:
         agent = factory(space, seed, _converted(spec.options, settings, f"{path}.options"))
@@ -87,7 +87,7 @@ def build_reward(raw: Mapping[str, Value], directory: str | None, path: str = "$
     options = {key: value for key, value in raw.items() if key != "type"}
     settings = registry.settings_type(factory)
     if settings is None:
-        _check_keys(options, (), f"setting of the reward {name!r}", path)
+        _take_none(options, f"setting of the reward {name!r}", path)
         reward: RewardFunction = factory()
     else:
         if "directory" in settings.__struct_fields__ and directory is not None:
@@ -97,17 +97,11 @@ def build_reward(raw: Mapping[str, Value], directory: str | None, path: str = "$
 
 
 def _converted(raw: Mapping[str, Value], struct: type[T], path: str) -> T:
-    _check_keys(raw, struct.__struct_encode_fields__, "setting", path)
-    try:
-        settings = msgspec.convert(raw, struct)
-        if isinstance(settings, Settings):
-            settings.check()
-    except (msgspec.ValidationError, ValueError) as error:
-        raise RecipeError(str(error), path) from None
+    settings = decode(raw, struct, path)
+    check_settings(settings, path)
     return settings
 
 
-def _check_keys(raw: Mapping[str, Value], known: tuple[str, ...], kind: str, path: str) -> None:
+def _take_none(raw: Mapping[str, Value], kind: str, path: str) -> None:
     for key in raw:
-        if key not in known:
-            raise UnknownName(kind, key, known, path)
+        raise UnknownName(kind, key, (), path)

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
+from streamgen.hints import hint_of_first
 from streamgen.record import Record
 
 
@@ -60,7 +61,10 @@ class Kind(Enum):
 
 
 def kind_of(handler: Handler) -> Kind:
-    """Read off the handler's signature: `async def` awaits, a first parameter annotated as a sequence takes batches."""
+    """Read off the handler's signature: `async def` awaits, a first parameter annotated as a sequence takes batches.
+
+    Raises PluginError where that annotation cannot be read.
+    """
     function: Any = handler
     while isinstance(function, partial):
         function = function.func
@@ -72,9 +76,7 @@ def kind_of(handler: Handler) -> Kind:
 
 
 def _takes_sequence(function: Callable[..., Any]) -> bool:
-    parameters = [name for name in inspect.signature(function).parameters if name != "self"]
-    hint = typing.get_type_hints(function).get(parameters[0]) if parameters else None
-    return typing.get_origin(hint) in (list, tuple, Sequence)
+    return typing.get_origin(hint_of_first(function)) in (list, tuple, Sequence)
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):

@@ -204,6 +204,7 @@ WRONG: list[tuple[Change, str, str]] = [
     (lambda r: r["sinks"][0].update(name=3), "Expected `str`, got `int`", "$.sinks[0].name"),
     (lambda r: r["run"].update(accept=-1), "Expected `int` >= 0", "$.run.accept"),
     (lambda r: r["run"]["budget"].update(usd="5"), "Expected `float | null`, got `str`", "$.run.budget.usd"),
+    (lambda r: r["models"]["main"].pop("price"), "none is known of main: give each `price = ", "$.run.budget.usd"),
     (lambda r: r.update(metrics=[{"type": "counts"}] * 2), "two metrics are called 'counts'", "$.metrics[1].name"),
     (lambda r: (r.pop("source"), r["run"].pop("accept")), "say how many records to accept", "$.run.accept"),
     (lambda r: (r.pop("source"), r.update(stages=[])), "the recipe makes nothing", "$"),
@@ -230,6 +231,11 @@ def test_a_literal_key_is_refused_and_never_repeated(folder: Path, place: str) -
         Recipe.parse(wrong, folder)
     assert secret not in str(caught.value) and caught.value.__suppress_context__
     assert "$.models.main" in str(caught.value)
+
+
+def test_a_model_that_runs_here_needs_no_price() -> None:
+    raw = {"models": {"main": {"provider": "local", "model": "m"}}, "run": {"accept": 1, "budget": {"usd": 1.0}}}
+    assert Recipe.parse({**raw, "source": {"type": "list", "rows": []}}).run.budget.usd == 1.0
 
 
 @pytest.mark.parametrize(
