@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from streamgen.control.build import build_controller
 from streamgen.control.controller import Controller
 from streamgen.engine.demand import Demand
 from streamgen.errors import RecipeError
@@ -54,18 +53,16 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 def assemble(recipe: Recipe, plan: Plan, directory: Path | None) -> Parts:
     """The parts of a fresh run, or of one that goes on. Raises RecipeError and JournalError."""
-    controller = _controller(recipe, plan)
     store = Store(directory / FILE_NAME if directory else None)
     try:
-        return _assembled(recipe, directory, plan, controller, store)
+        return _assembled(recipe, directory, plan, store)
     except BaseException:
         store.close()
         raise
 
 
-def _assembled(
-    recipe: Recipe, directory: Path | None, plan: Plan, controller: Controller | None, store: Store
-) -> Parts:
+def _assembled(recipe: Recipe, directory: Path | None, plan: Plan, store: Store) -> Parts:
+    controller = plan.controller
     adopt(store, recipe)
     missing = _missing(store, recipe)
     past = past_of(store)
@@ -75,7 +72,7 @@ def _assembled(
     ledger.restore(past.usage, past.usage.calls, past.minutes)
     tuning = Tuning(plan.settings, controller)
     metrics: dict[str, Accumulator] = {part.name: part.build("metrics") for part in recipe.metrics}
-    _remember(store, past, plan, controller, tuning, metrics)
+    _remember(store, past, plan, tuning, metrics)
     rows = checked(recipe.source.build("sources")) if recipe.source else None
     journal = Journal(store)
     return Parts(
@@ -93,13 +90,6 @@ def _assembled(
         projections=_opened(recipe, journal, directory),
         rows=rows,
     )
-
-
-def _controller(recipe: Recipe, plan: Plan) -> Controller | None:
-    if recipe.controller is None:
-        return None
-    tunable = {name: settings for name, settings in plan.settings.items() if settings is not None}
-    return build_controller(recipe.controller, tunable, recipe.seed, str(recipe.directory))
 
 
 def _missing(store: Store, recipe: Recipe) -> int | None:
@@ -129,15 +119,14 @@ def _remember(
     store: Store,
     past: Past,
     plan: Plan,
-    controller: Controller | None,
     tuning: Tuning,
     metrics: Mapping[str, Accumulator],
 ) -> None:
     """Show the past to everything that has a memory."""
     for first_ticket, settings in past.retunes:
         tuning.retune(first_ticket, settings)
-    if controller and past.trials:
-        controller.restore(past.trials, past.rewards, settled_records(store))
+    if plan.controller and past.trials:
+        plan.controller.restore(past.trials, past.rewards, settled_records(store))
     if plan.stateful or metrics:
         for page in store.pages():
             records = [decode(stored.body) for stored in page]

@@ -18,7 +18,7 @@ class RecipeError(StreamgenError):
     exit_code = 2
 
     def __init__(self, message: str, path: str = "") -> None:
-        self.path = path
+        self.message, self.path = message, path
         super().__init__(f"{message} - at `{path}`" if path else message)
 
 

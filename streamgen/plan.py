@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, cast
 
@@ -11,6 +11,9 @@ import msgspec
 
 from streamgen import registry
 from streamgen.context import Context
+from streamgen.control.binding import Variant, variants
+from streamgen.control.build import build_controller
+from streamgen.control.controller import Controller
 from streamgen.engine.graph import SOURCE, Graph, build_graph
 from streamgen.engine.stage import AwaitingHandler, Handler, Kind, Result, Stage, Stateful, kind_of
 from streamgen.errors import RecipeError, suggestion
@@ -18,7 +21,7 @@ from streamgen.llm.endpoint import Endpoint
 from streamgen.llm.limits import AUTO_CONCURRENCY
 from streamgen.llm.model import Model
 from streamgen.llm.spec import ModelSpec
-from streamgen.recipe import Recipe, StageSpec, with_defaults
+from streamgen.recipe import Recipe, StageSpec, check, with_defaults
 from streamgen.record import Record, Usage
 from streamgen.settings import Settings
 from streamgen.source import BadRow, checked
@@ -27,19 +30,23 @@ _PEEKED_ROWS = 100
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A recipe made ready: graph, settings by stage, endpoints by model, and the stages that have a memory."""
+    """A recipe made ready: graph, settings by stage, endpoints by model, stages that have a memory, controller."""
 
     graph: Graph
     settings: Mapping[str, Settings | None]
     endpoints: Mapping[str, Endpoint]
     stateful: tuple[Stateful, ...]
     tickets_in_flight: int
+    controller: Controller | None
 
 
 def make_plan(recipe: Recipe) -> Plan:
     """The plan of a recipe. Raises RecipeError for what cannot run: a cycle, an unknown column, a missing key."""
     recipe = msgspec.structs.replace(recipe, stages=tuple(map(_with_settings, recipe.stages)))
-    check_columns(recipe)
+    check(recipe)
+    settings = {spec.name: spec.settings for spec in recipe.stages}
+    controller = _controller(recipe, settings)
+    check_columns(recipe, controller)
     endpoints = {name: open_endpoint(name, spec) for name, spec in recipe.models.items()}
     handlers = {spec.name: _handler(spec) for spec in recipe.stages}
     stages = [_stage(spec, handlers[spec.name], endpoints, recipe) for spec in recipe.stages]
@@ -47,10 +54,11 @@ def make_plan(recipe: Recipe) -> Plan:
     awaiting = [stage.parallel for stage in stages if kind_of(stage.handler) is Kind.AWAITING]
     return Plan(
         build_graph(stages),
-        {spec.name: spec.settings for spec in recipe.stages},
+        settings,
         endpoints,
         tuple(memory for memory in memories if isinstance(memory, Stateful)),
         recipe.run.tickets_in_flight or (2 * sum(awaiting) if awaiting else 256),
+        controller,
     )
 
 
@@ -58,18 +66,47 @@ def open_endpoint(name: str, spec: ModelSpec | Model) -> Endpoint:
     """The endpoint of a recipe's model; from Python, a `Model` object may stand in the place of its description."""
     if not isinstance(spec, ModelSpec):
         return Endpoint(name, spec)
-    model: Model = registry.find("models", spec.provider, f"$.models.{name}.provider")(spec)
+    open_model = registry.find("models", spec.provider, f"$.models.{name}.provider")
+    try:
+        model: Model = open_model(spec)
+    except RecipeError as error:
+        if error.path and not error.path.startswith("$"):  # it knows the setting, but not which model it is of
+            raise RecipeError(error.message, f"$.models.{name}.{error.path}") from None
+        raise
     limits = spec.limits
     if limits.concurrency == "auto" and (slots := getattr(model, "slots", None)):
         limits = msgspec.structs.replace(limits, concurrency=slots)
     return Endpoint(name, model, limits=limits, retry=spec.retry, price=spec.price)
 
 
-def check_columns(recipe: Recipe) -> None:
-    """Check that what each stage reads is made before it, as far as stages declare it. Raises RecipeError."""
-    known: dict[str, frozenset[str] | None] = {SOURCE: _source_columns(recipe)}
-    stages = {spec.name: (index, spec) for index, spec in enumerate(recipe.stages)}
-    for stage in build_graph([_bare(spec) for spec in recipe.stages]).stages:
+def check_columns(recipe: Recipe, controller: Controller | None = None) -> None:
+    """Check that what each stage reads is made before it, as far as stages declare it. Raises RecipeError.
+
+    That holds for the recipe's own settings and for every end and choice of the controller's space.
+    """
+    source = _source_columns(recipe)
+    _check_flow(recipe.stages, source)
+    tunable = {spec.name: spec.settings for spec in recipe.stages if spec.settings is not None}
+    for variant in variants(controller.space, tunable) if controller else ():
+        try:
+            check(varied := _varied(recipe, variant))
+            _check_flow(varied.stages, source)
+        except RecipeError as error:
+            raise RecipeError(error.message, variant.path) from None
+
+
+def _varied(recipe: Recipe, variant: Variant) -> Recipe:
+    stages = [
+        msgspec.structs.replace(spec, settings=variant.settings) if spec.name == variant.stage else spec
+        for spec in recipe.stages
+    ]
+    return msgspec.structs.replace(recipe, stages=tuple(stages))
+
+
+def _check_flow(specs: Sequence[StageSpec], source: frozenset[str] | None) -> None:
+    known: dict[str, frozenset[str] | None] = {SOURCE: source}
+    stages = {spec.name: (index, spec) for index, spec in enumerate(specs)}
+    for stage in build_graph([_bare(spec) for spec in specs]).stages:
         index, spec = stages[stage.name]
         inputs = [known[name] for name in stage.inputs]
         before = None if None in inputs else frozenset().union(*cast(Iterable[frozenset[str]], inputs))
@@ -90,6 +127,13 @@ def _writes(spec: StageSpec) -> frozenset[str] | None:
     if settings is None or (type(settings).writes is Settings.writes and spec.type not in registry.BUILTIN["stages"]):
         return None
     return settings.writes()
+
+
+def _controller(recipe: Recipe, settings: Mapping[str, Settings | None]) -> Controller | None:
+    if recipe.controller is None:
+        return None
+    tunable = {name: own for name, own in settings.items() if own is not None}
+    return build_controller(recipe.controller, tunable, recipe.seed, str(recipe.directory))
 
 
 def _source_columns(recipe: Recipe) -> frozenset[str] | None:

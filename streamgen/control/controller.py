@@ -13,7 +13,7 @@ import msgspec
 from streamgen.control.agent import Agent, Kind, Observation, Proposal, Reward, Trial
 from streamgen.control.pool import Pool
 from streamgen.control.reward import RewardFunction, failed_reward, reward_of
-from streamgen.control.space import Space, by_stage
+from streamgen.control.space import Space
 from streamgen.errors import FatalError
 from streamgen.record import Record, Value
 
@@ -71,7 +71,7 @@ class Controller:
         self.on_trial: Callable[[Trial], None] = _ignore
         self.on_reward: Callable[[Trial, Reward], None] = _ignore
         self._reward = reward
-        self._space = space
+        self.space = space
         self._default = default
         self._batch = batch
         self._explored = trials
@@ -95,10 +95,6 @@ class Controller:
         while ticket >= self._end:
             self._begin()
         return self._trials[bisect_right(self._trials, ticket, key=attrgetter("first_ticket")) - 1]
-
-    def settings_for(self, trial: Trial) -> Mapping[str, Mapping[str, Value]]:
-        """What the trial sets, by stage: `{"answer": {"temperature": 0.7}}`."""
-        return by_stage(trial.settings)
 
     def settled(self, ticket: int, records: Sequence[Record]) -> None:
         """A ticket has ended with these accepted records, or none; said once for each ticket."""
@@ -181,10 +177,10 @@ class Controller:
     def _asked(self) -> Proposal:
         pending = tuple(self._trials[id_] for id_ in self._open)
         proposal = self.agent.ask(Observation(step=len(self._trials), pending=pending))
-        if not self._space.contains(proposal.settings):
+        if not self.space.contains(proposal.settings):
             raise FatalError(
                 f"the agent {type(self.agent).__name__} proposed {proposal.settings}, "
-                f"which is not in the search space: {self._space}"
+                f"which is not in the search space: {self.space}"
             )
         return proposal
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from random import Random
 from statistics import quantiles
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import anyio
 import msgspec
@@ -21,9 +21,6 @@ from streamgen.llm.model import ChatRequest, Model, Request, Response
 from streamgen.llm.retry import FATAL, CallError, Kind, RetryPolicy, Tries
 from streamgen.llm.tokens import TokenEstimate
 from streamgen.record import NO_USAGE, Usage
-
-if TYPE_CHECKING:
-    from streamgen.llm.spec import ModelSpec
 
 _Dollars = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -287,14 +284,6 @@ class Endpoint:
     def _time_has_come(self) -> None:
         self._timer, self._timer_at = None, math.inf
         self._dispatch()
-
-
-def open_endpoint(name: str, spec: ModelSpec) -> Endpoint:
-    """The endpoint of a recipe's `[models.<name>]`. Raises RecipeError for an unknown provider or a missing key."""
-    from streamgen.registry import find
-
-    model: Model = find("models", spec.provider, f"$.models.{name}.provider")(spec)
-    return Endpoint(name, model, limits=spec.limits, retry=spec.retry, price=spec.price)
 
 
 def _with_usage(response: Response, usage: Usage) -> Response:

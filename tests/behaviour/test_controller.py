@@ -156,7 +156,7 @@ def test_a_new_trial_is_reported_once_before_its_first_ticket() -> None:
 
 def test_settings_are_grouped_by_stage() -> None:
     controller = controller_with()
-    assert controller.settings_for(controller.trial_for(0)) == {"a": {"t": 0.5}, "b": {"m": "x"}}
+    assert controller.trial_for(0).settings == {"a.t": 0.5, "b.m": "x"}
 
 
 def test_an_agent_that_leaves_the_space_stops_the_run() -> None:

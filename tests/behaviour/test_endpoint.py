@@ -12,12 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamgen.errors import EndpointError
-from streamgen.llm.endpoint import Endpoint, Price, open_endpoint
+from streamgen.llm.endpoint import Endpoint, Price
 from streamgen.llm.limits import Limits
 from streamgen.llm.model import CompletionRequest, Request, Response
-from streamgen.llm.openai import OpenAIModel
 from streamgen.llm.retry import CallError, Kind, RetryPolicy
-from streamgen.llm.spec import ModelSpec
 from streamgen.record import Usage
 from streamgen.testing import Scripted, prompt_of, scripted
 from streamgen.virtual_time import run_virtual
@@ -331,10 +329,3 @@ def test_an_error_of_the_model_itself_frees_the_slot() -> None:
         return (await endpoint.call(ask("x"))).text
 
     assert run_virtual(main) == "ok"
-
-
-def test_a_spec_becomes_an_endpoint() -> None:
-    spec = ModelSpec(base_url="http://127.0.0.1:1/v1", model="m", limits=Limits(concurrency=3))
-    endpoint = open_endpoint("main", spec)
-    assert isinstance(endpoint.model, OpenAIModel)
-    assert repr(endpoint) == "<Endpoint main: 0 of 3 in flight, 0 waiting, 0 sent>"

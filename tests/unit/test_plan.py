@@ -10,8 +10,11 @@ import pytest
 from streamgen.context import Context, StageContext
 from streamgen.engine.stage import Drop, Result
 from streamgen.errors import GraphError, RecipeError
+from streamgen.llm.limits import Limits
 from streamgen.llm.model import Response
-from streamgen.plan import make_plan, with_provenance
+from streamgen.llm.openai import OpenAIModel
+from streamgen.llm.spec import ModelSpec
+from streamgen.plan import make_plan, open_endpoint, with_provenance
 from streamgen.recipe import Recipe, RunSpec, StageSpec
 from streamgen.record import Meta, Record, Usage
 from streamgen.settings import Settings
@@ -38,6 +41,69 @@ def test_a_stage_is_as_parallel_as_its_model_takes_and_twice_as_many_tickets_are
     assert plan.tickets_in_flight == 14
     assert make_plan(recipe(length("c", "prompt"))).tickets_in_flight == 256
     assert make_plan(recipe(chat("a", ""), tickets_in_flight=3)).tickets_in_flight == 3
+
+
+def test_a_spec_becomes_an_endpoint() -> None:
+    endpoint = open_endpoint(
+        "main", ModelSpec(base_url="http://127.0.0.1:1/v1", model="m", limits=Limits(concurrency=3))
+    )
+    assert isinstance(endpoint.model, OpenAIModel)
+    assert repr(endpoint) == "<Endpoint main: 0 of 3 in flight, 0 waiting, 0 sent>"
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        (ModelSpec(model="m"), "$.models.big.base_url"),
+        (ModelSpec(base_url="http://127.0.0.1:1/v1"), "$.models.big.model"),
+        (ModelSpec(provider="opnai"), "$.models.big.provider"),
+    ],
+)
+def test_what_is_wrong_with_a_model_is_told_with_its_place(spec: ModelSpec, path: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        open_endpoint("big", spec)
+    assert caught.value.path == path
+
+
+def tuned(*stages: dict[str, Any], space: dict[str, Any], rewards: Path) -> Recipe:
+    rewards.joinpath("rewards.py").write_text("def score(records):\n    return {'score': 1.0}\n")
+    reward = {"type": "callback", "function": "rewards:score", "metric": "score"}
+    raw = {"models": {"main": MODEL}, "source": {"type": "list", "rows": [{"prompt": 1}]}, "stages": list(stages)}
+    return Recipe.parse({**raw, "controller": {"space": space, "reward": reward}}, rewards)
+
+
+@pytest.mark.parametrize(
+    ("name", "choices", "said"),
+    [
+        ("a.prompt", ["{{ prompt }}", "{{ promt }}"], "reads the column 'promt', which nothing before it makes"),
+        ("a.output", ["answer", "reply"], "stage 'b' reads the column 'answer', which nothing before it makes"),
+        ("a.model", ["main", "man"], "unknown model 'man'; did you mean 'main'?"),
+        ("b.column", ["answer", "answr"], "did you mean 'answer'?"),
+    ],
+)
+def test_every_choice_of_the_space_must_be_able_to_run(
+    tmp_path: Path, name: str, choices: list[str], said: str
+) -> None:
+    stages = chat("a", "{{ prompt }}"), length("b", "answer")
+    with pytest.raises(RecipeError) as caught:
+        make_plan(tuned(*stages, space={name: {"choices": choices}}, rewards=tmp_path))
+    assert said in str(caught.value) and caught.value.path == f'$.controller.space."{name}"'
+    assert make_plan(tuned(*stages, space={name: {"choices": choices[:1]}}, rewards=tmp_path)).controller is not None
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (
+            Recipe(stages=(StageSpec(name="a.b", type=lambda record, context: True),), run=RunSpec(accept=1)),
+            "must do without",
+        ),
+        (Recipe(stages=(StageSpec(name="a", type=lambda record, context: True),)), "say how many records to accept"),
+    ],
+)
+def test_a_recipe_from_python_is_checked_like_one_from_a_file(made: Recipe, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        make_plan(made)
 
 
 def test_stages_with_a_memory_are_known() -> None:

@@ -37,7 +37,7 @@ def test_a_controller_is_built_from_the_recipes_words(directory: str) -> None:
     reward = {"type": "classifier", "validation": "validation.jsonl"}
     controller = build_controller(spec(batch=8, trials=3, reward=reward), STAGES, 7, directory)
     assert isinstance(controller.agent, RandomSearch)
-    assert controller.settings_for(controller.trial_for(0)) == {"answer": {"temperature": 0.7}}
+    assert controller.trial_for(0).settings == {"answer.temperature": 0.7}
     kinds = [controller.trial_for(ticket).kind for ticket in range(0, 40, 8)]
     assert kinds == ["default", "explore", "explore", "recommended", "recommended"]
 
