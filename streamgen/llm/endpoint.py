@@ -18,7 +18,7 @@ import msgspec
 from streamgen.errors import EndpointError
 from streamgen.llm.limits import Limiter, Limits
 from streamgen.llm.model import ChatRequest, Model, Request, Response
-from streamgen.llm.retry import FATAL, CallError, Kind, RetryPolicy, Tries
+from streamgen.llm.retry import FATAL, PAID, CallError, Kind, RetryPolicy, Tries
 from streamgen.llm.tokens import TokenEstimate
 from streamgen.record import NO_USAGE, Usage
 
@@ -142,6 +142,8 @@ class Endpoint:
                     error.usage = wasted
                     self._give_up(error)
                 self._retries[error.kind] += 1
+                if error.kind in PAID:
+                    request = _reseeded(request)
             await anyio.sleep(wait_s)
 
     def estimate(self, request: Request) -> Estimate:
@@ -284,6 +286,13 @@ class Endpoint:
     def _time_has_come(self) -> None:
         self._timer, self._timer_at = None, math.inf
         self._dispatch()
+
+
+def _reseeded(request: Request) -> Request:
+    """The same request with the next seed: asked with the same one, a server may give the same useless answer."""
+    if request.seed is None:
+        return request
+    return msgspec.structs.replace(request, seed=(request.seed + 1) & 0x7FFF_FFFF)
 
 
 def _with_usage(response: Response, usage: Usage) -> Response:

@@ -231,6 +231,20 @@ def test_everything_that_was_paid_stands_in_the_usage() -> None:
     assert statistics.retries == statistics.failures == {Kind.EMPTY: 1, Kind.SERVER: 1}
 
 
+def test_after_a_useless_answer_the_next_seed_is_sent_and_only_then() -> None:
+    empty, cut = CallError(Kind.EMPTY, "no text"), CallError(Kind.TRUNCATED, "cut")
+    model = scripted([CallError(Kind.SERVER, "502"), empty, "ok", empty, cut, "ok", empty, "ok"])
+    endpoint = Endpoint("main", model)
+
+    async def main() -> None:
+        await endpoint.call(ask("x", seed=7))
+        await endpoint.call(ask("x", seed=0x7FFF_FFFF))
+        await endpoint.call(ask("x"))
+
+    run_virtual(main)
+    assert [request.seed for request in model.requests] == [7, 7, 8, 0x7FFF_FFFF, 0, 1, None, None]
+
+
 def test_a_call_that_fails_says_what_it_cost() -> None:
     model = scripted(lambda _: CallError(Kind.EMPTY, "no text", usage=Usage(100, 0)))
     endpoint = Endpoint("main", model, price=Price(input=1.0))
