@@ -15,9 +15,11 @@ from rich.console import Console
 from streamgen import log
 from streamgen.errors import RecipeError, StreamgenError
 from streamgen.functions import find_function
+from streamgen.inspection import RecordRow
+from streamgen.inspection_view import record_panel
 from streamgen.llm.spec import ModelSpec
 from streamgen.plan import make_plan
-from streamgen.present import Progress, record_panel, summary_view
+from streamgen.present import Progress, summary_view
 from streamgen.recipe import Recipe
 from streamgen.record import Record
 from streamgen.runs import Run, open_run, run_async
@@ -64,8 +66,8 @@ def preview_recipe(recipe: Recipe, number: int) -> int:
 
     summary = run_async(main)
     console = Console()
-    for record in records:
-        console.print(record_panel(record))
+    for place, record in enumerate(records, 1):
+        console.print(record_panel(RecordRow(place, record)))
     console.print(summary_view(summary))
     return summary.end.exit_code
 

@@ -47,10 +47,11 @@ def plain(value: Value, limit: int = _LONG, style: str = "") -> Text:
 
 def _records(directory: Path, wish: Wish) -> RenderableType:
     rows = records(directory, wish.limit, where=wish.where)
-    return Group(*map(_record, rows)) if rows else Text("no records fit" if wish.where else "no records yet")
+    return Group(*map(record_panel, rows)) if rows else Text("no records fit" if wish.where else "no records yet")
 
 
-def _record(row: RecordRow) -> RenderableType:
+def record_panel(row: RecordRow) -> RenderableType:
+    """One record, column by column, with where it comes from."""
     meta = row.record.meta
     story = [f"ticket {meta.ticket}", *([f"trial {meta.trial}"] if meta.trial is not None else []), *meta.models]
     return _panel(f"{row.seq}: record {row.record.id}", row.record.columns, ", ".join(story))

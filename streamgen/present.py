@@ -1,4 +1,4 @@
-"""What a person sees of a run: live progress, records, the summary at its end."""
+"""What a person sees of a run: live progress, the summary at its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from rich.text import Text
 
 from streamgen.control.controller import ControllerSummary
 from streamgen.engine.statistics import StageStatistics
-from streamgen.record import Record
+from streamgen.inspection_view import plain
+from streamgen.report.text import duration
 from streamgen.runs import Run
 from streamgen.summary import RunStatistics, Summary
 
@@ -72,7 +73,7 @@ def summary_view(summary: Summary) -> RenderableType:
     end, now = summary.end, summary.statistics
     style = _STYLES.get(end.reason, "yellow")
     title = Text.assemble((f" {now.name} ", "bold"), (f" {end.reason.replace('_', ' ')} ", f"bold {style} reverse"))
-    body: list[RenderableType] = [Text(end.message, style), Text(""), _funnel(now), Text(""), Text(_spent(now))]
+    body: list[RenderableType] = [plain(end.message, style=style), Text(""), _funnel(now), Text(""), Text(_spent(now))]
     if now.failed:
         body.append(Text(f"{now.failed} dead letters: streamgen inspect {summary.directory} letters", "yellow"))
     if now.surplus:
@@ -85,19 +86,11 @@ def summary_view(summary: Summary) -> RenderableType:
     return Panel(Group(*body), title=title, title_align="left", border_style=style, padding=(1, 2))
 
 
-def record_panel(record: Record) -> RenderableType:
-    """One record, column by column."""
-    rows = Table.grid(padding=(0, 2))
-    for name, value in record.columns.items():
-        rows.add_row(Text(name, "bold cyan"), Text(value if isinstance(value, str) else repr(value)))
-    return Panel(rows, title=f"record {record.id}", title_align="left", border_style="dim")
-
-
 def _headline(now: RunStatistics, pace: float) -> str:
     wanted = f"/{now.wanted}" if now.wanted is not None else ""
     parts = [f"{now.accepted}{wanted} accepted", f"{pace:.1f}/s"]
     if now.wanted and pace:
-        parts.append(f"about {_time((now.wanted - now.accepted) / pace)} left")
+        parts.append(f"about {duration((now.wanted - now.accepted) / pace)} left")
     parts.append(_spent(now))
     return ", ".join(parts)
 
@@ -106,7 +99,7 @@ def _spent(now: RunStatistics) -> str:
     spent = now.spent
     priced = any(endpoint.usage.cost_usd is not None for endpoint in now.endpoints) or spent.usd
     money = f"${spent.usd:.4f}" if priced else "no price given"
-    return f"{spent.requests} calls, {spent.tokens:,} tokens, {money}, {_time(60 * spent.minutes)}"
+    return f"{spent.requests} calls, {spent.tokens:,} tokens, {money}, {duration(60 * spent.minutes)}"
 
 
 def _funnel(now: RunStatistics) -> Table:
@@ -126,7 +119,7 @@ def _live_stages(now: RunStatistics) -> Table:
 
 def _live_cells(stage: StageStatistics) -> list[str]:
     numbers = (stage.received, stage.emitted, stage.waiting, stage.in_flight)
-    p50 = "" if stage.latency_p50_s is None else _time(stage.latency_p50_s)
+    p50 = "" if stage.latency_p50_s is None else duration(stage.latency_p50_s)
     return [stage.name, *map(str, numbers), f"{stage.busy:.0%}", p50, _counts(stage.dropped)]
 
 
@@ -152,17 +145,3 @@ def _short(value: object) -> str:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items(), key=lambda item: -item[1]))
-
-
-def _time(seconds: float) -> str:
-    """A duration as people say it.
-
-    >>> _time(0.02), _time(75)
-    ('20 ms', '1 min 15 s')
-    """
-    if seconds < 1:
-        return f"{1000 * seconds:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

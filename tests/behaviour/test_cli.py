@@ -89,6 +89,12 @@ def test_validate_shows_the_graph(recipe: Path) -> None:
     assert "source -> long-enough (length, 1 at once)" in result.stdout
 
 
+def test_what_a_preview_shows_cannot_steer_the_terminal(recipe: Path) -> None:
+    recipe.write_text(RECIPE.replace("two words", "two \\u001b[2Jwords"))
+    result = call("preview", recipe, "-n", 1)
+    assert "\x1b[2J" not in result.stdout and "two \N{REPLACEMENT CHARACTER}[2Jwords" in result.stdout
+
+
 def test_preview_shows_records_and_keeps_nothing(recipe: Path) -> None:
     result = call("preview", recipe, "-n", 1)
     assert result.exit_code == 0
