@@ -18,7 +18,7 @@ class FailureGuard:
     """Raises TooManyFailures when more than `share` of the last `window` tickets failed, once `enough` have ended."""
 
     def __init__(self, share: float = 0.5, window: int = 200, enough: int = 20) -> None:
-        self.share, self.enough = share, enough
+        self.share, self.enough = share, min(enough, window)
         self._recent: deque[str | None] = deque(maxlen=window)
 
     def watch(self, acks: Sequence[Ack]) -> None:

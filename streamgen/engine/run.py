@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Annotated, Protocol, TypeAlias
 
 import anyio
 import msgspec
@@ -19,6 +19,8 @@ from streamgen.engine.outlet import Outlet
 from streamgen.engine.stage import Kind, kind_of
 from streamgen.engine.statistics import Counts, EngineStatistics
 from streamgen.errors import FatalError
+
+_Tickets: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 
 _AT_ONCE = 256  # tickets that are asked of the source, or records that are handed to the sink, at a time at most
 
@@ -46,11 +48,11 @@ It decides which of them count: it adds them to their ack's `accepted` or `surpl
 class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a run gives up. Seconds, shares 0 to 1, tickets."""
 
-    failure_share: float = 0.5
-    failure_window: int = 200
-    failure_enough: int = 20
-    barren_tickets: int = 1000
-    stall_s: float = 600.0
+    failure_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+    failure_window: _Tickets = 200
+    failure_enough: _Tickets = 20
+    barren_tickets: _Tickets = 1000
+    stall_s: Annotated[float, msgspec.Meta(gt=0)] = 600.0
 
 
 class Engine:

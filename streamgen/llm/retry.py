@@ -102,13 +102,14 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Tries:
-    """The history of one call: counts rate-limit answers apart from failed tries."""
+    """The history of one call: counts rate-limit answers apart from failed tries, and useless ones among these."""
 
     def __init__(self, policy: RetryPolicy, rng: Random, began: float) -> None:
         self._policy = policy
         self._rng = rng
         self._began = began
         self.failed = 0
+        self.useless = 0
         self.limited = 0
 
     def wait_s(self, error: CallError, now: float) -> float | None:
@@ -117,4 +118,7 @@ class Tries:
             self.limited += 1
             return self._policy.wait_s(error, self.limited, self._rng, now - self._began)
         self.failed += 1
-        return self._policy.wait_s(error, self.failed, self._rng)
+        self.useless += error.kind in PAID
+        has_tries = self.failed < self._policy.attempts
+        attempt = self.useless if error.kind in PAID and has_tries else self.failed
+        return self._policy.wait_s(error, attempt, self._rng)

@@ -177,6 +177,7 @@ UNKNOWN: list[tuple[Change, str, str]] = [
     (lambda r: r.update(metrics=[{"type": "count"}]), "did you mean 'counts'", "$.metrics[0].type"),
     (lambda r: r["run"].update(acept=1), "did you mean 'accept'", "$.run"),
     (lambda r: r["run"]["budget"].update(dollars=1), "unknown setting 'dollars'", "$.run.budget"),
+    (lambda r: r["run"].update(bounds={"failure_share": 5}), "Expected `float` <= 1", "$.run.bounds.failure_share"),
     (lambda r: r["run"].update(bounds={"stal_s": 1}), "did you mean 'stall_s'", "$.run.bounds"),
     (lambda r: r["controller"].update(batchh=1), "did you mean 'batch'", "$.controller"),
     (lambda r: r.update(finish={"functoin": "a:b"}), "did you mean 'function'", "$.finish"),

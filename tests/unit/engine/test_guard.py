@@ -32,6 +32,13 @@ def test_old_failures_leave_the_window() -> None:
         guard.watch(ended("a: E"))
 
 
+def test_a_window_smaller_than_enough_is_enough() -> None:
+    guard = FailureGuard(share=0.5, window=3, enough=20)
+    guard.watch(ended("a: E", "a: E"))
+    with pytest.raises(TooManyFailures, match="3 of the last 3 tickets failed"):
+        guard.watch(ended("a: E"))
+
+
 def test_a_ticket_of_which_something_was_accepted_has_not_failed() -> None:
     guard = FailureGuard(share=0.1, window=10, enough=1)
     guard.watch([Ack(0, DEMAND, error="a: E", accepted=1)] * 9)

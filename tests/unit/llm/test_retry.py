@@ -54,6 +54,21 @@ def test_rate_limits_do_not_use_up_the_tries() -> None:
     assert tries.wait_s(CallError(Kind.SERVER, "502"), 0.0) is not None
 
 
+def test_a_useless_answer_after_other_failures_is_the_first_of_its_kind() -> None:
+    tries = Tries(RetryPolicy(attempts=5, paid_attempts=2), Random(1), 0.0)
+    kinds = [Kind.SERVER, Kind.RESET, Kind.EMPTY, Kind.SERVER, Kind.SERVER]
+    waits = [tries.wait_s(CallError(kind, "no"), 0.0) for kind in kinds]
+    assert [wait is None for wait in waits] == [False, False, False, False, True]
+
+
+def test_useless_answers_end_a_call_at_their_own_bound_or_at_that_of_all_tries() -> None:
+    kinds = [Kind.SERVER, Kind.EMPTY, Kind.SERVER, Kind.EMPTY]
+    for attempts, given_up in ((9, [False, False, False, True]), (2, [False, True])):
+        tries = Tries(RetryPolicy(attempts=attempts, paid_attempts=2), Random(1), 0.0)
+        waits = [tries.wait_s(CallError(kind, "no"), 0.0) for kind in kinds[: len(given_up)]]
+        assert [wait is None for wait in waits] == given_up
+
+
 def test_a_wait_longer_than_our_patience_is_refused_at_once() -> None:
     assert POLICY.wait_s(CallError(Kind.RATE_LIMITED, "tomorrow", retry_after_s=86_400.0), 1, Random(1)) is None
 
