@@ -108,11 +108,14 @@ async def test_the_recipes_folder_may_move(tmp_path: Path) -> None:
 async def test_calls_of_unsettled_tickets_are_replayed_not_paid(tmp_path: Path) -> None:
     """Both calls of a ticket carry what its stage drew; the first was paid before the cut, the second was not."""
     cut = anyio.Event()
+    waiting: list[str] = []
     session = [1]
 
     async def answer(prompt: str) -> str:
         if session == [1] and prompt.startswith("second"):
-            cut.set()
+            waiting.append(prompt)
+            if len(waiting) == 4:
+                cut.set()
             await anyio.sleep_forever()
         return f"{prompt} in session {session[0]}"
 
@@ -122,7 +125,6 @@ async def test_calls_of_unsettled_tickets_are_replayed_not_paid(tmp_path: Path) 
     async with anyio.create_task_group() as group:
         group.start_soon(finished, recipe, tmp_path)
         await cut.wait()
-        await anyio.sleep(0.1)
         group.cancel_scope.cancel()
     assert len(query(tmp_path, "SELECT * FROM calls")) == 4
     session[0] = 2
