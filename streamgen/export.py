@@ -12,7 +12,8 @@ from streamgen.errors import RecipeError, UnknownName
 from streamgen.export_formats import FORMATS, Chosen, Row, Unfit
 from streamgen.files import compression_of, replacing, zstd_compress
 from streamgen.inspection import reading
-from streamgen.journal.store import FILE_NAME, Store, Stored
+from streamgen.journal.sinks import is_own_file
+from streamgen.journal.store import Store, Stored
 from streamgen.record import META_KEY, Record
 
 _PAGE_ROWS = 8192
@@ -134,8 +135,8 @@ _COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {"": bytes, "gzip": _gzip, "
 def _check_out(directory: Path, out: Path, store: Store, overwrite: bool) -> None:
     if out.is_dir():
         raise RecipeError(f"{out} is a directory; name a file to write")
-    own = {FILE_NAME, *(str(name) for (name,) in store.read("SELECT name FROM sinks"))}
-    if out.resolve() in {(directory / name).resolve() for name in own}:
+    sinks = {(directory / str(name)).resolve() for (name,) in store.read("SELECT name FROM sinks")}
+    if out.resolve() in sinks or is_own_file(directory, out):
         raise RecipeError(f"{out} belongs to the run itself; choose another name")
     if out.exists() and not overwrite:
         raise RecipeError(f"{out} exists; choose another name, or overwrite it with --overwrite")

@@ -134,11 +134,17 @@ class ListSink:
 def inside(directory: Path, name: str) -> Path:
     """The path of a file below the directory. Raises RecipeError where it would lie outside."""
     path = (directory / name).resolve()
-    if path.parent == directory.resolve() and path.name.startswith(("run.db", "run.lock")):
+    if is_own_file(directory, path):
         raise RecipeError(f"{name!r} is a file of the run itself; give the sink another path")
     if not path.is_relative_to(directory.resolve()):
         raise RecipeError(f"the path {name!r} leads out of the run's directory {directory}; name a file inside it")
     return path
+
+
+def is_own_file(directory: Path, path: Path) -> bool:
+    """Whether the path is the run's journal, one of the files beside it, or its lock."""
+    path = path.resolve()
+    return path.parent == directory.resolve() and path.name.startswith(("run.db", "run.lock"))
 
 
 def _without_meta(body: bytes) -> bytes:

@@ -156,7 +156,7 @@ def test_an_existing_file_is_replaced_only_when_asked_for_and_as_a_whole(tmp_pat
 
 def test_the_files_of_the_run_itself_are_never_replaced(tmp_path: Path) -> None:
     run_sample(tmp_path / "run")
-    for own in ("run.db", "answers.jsonl"):
+    for own in ("run.db", "run.db-wal", "run.lock", "answers.jsonl"):
         with pytest.raises(RecipeError, match=f"{own} belongs to the run itself"):
             export(tmp_path / "run", "jsonl", tmp_path / "run" / own, overwrite=True)
 
