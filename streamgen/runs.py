@@ -285,7 +285,7 @@ async def open_run(
     ahead of the consumer. Leaving the block stops and drains; an error or a cancellation in it cuts off what is in
     flight. All of them leave a run that can be resumed.
 
-    Raises RecipeError, LockedError and JournalError before anything runs.
+    Raises RecipeError, PluginError, LockedError and JournalError before anything runs.
     """
     recipe = with_accept(as_recipe(recipe), accept)
     plan = make_plan(recipe)

@@ -97,7 +97,7 @@ class Controller:
         return self._trials[bisect_right(self._trials, ticket, key=attrgetter("first_ticket")) - 1]
 
     def settled(self, ticket: int, records: Sequence[Record]) -> None:
-        """A ticket has ended with these accepted records, or none; said once for each ticket."""
+        """A ticket has ended with these records, accepted or surplus, or none; said once for each ticket."""
         trial = self._known_trial(ticket)
         self._pool.add(trial.id, records)
         if batch := self._open.get(trial.id):
@@ -127,7 +127,7 @@ class Controller:
         """Go on where an earlier session stopped; called before the first ticket.
 
         `trials` come in order, `rewards` by trial id in the order in which they were told, `settled` are tickets with
-        their accepted records. With `agent_state`, taken after the last of these rewards, the agent is not told again.
+        their records. With `agent_state`, taken after the last of these rewards, the agent is not told again.
         """
         for trial in trials:
             self._add(trial)

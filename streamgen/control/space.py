@@ -152,7 +152,7 @@ class Space(Mapping[str, Parameter]):
 def parse_space(raw: Mapping[str, Value], path: str = "$.controller.space") -> Space:
     """The space that a recipe writes as `{ low = 0.2, high = 1.5, log = true }` or `{ choices = [...] }`.
 
-    A range is of whole numbers where both of its ends are, until `bind_space` finds that its setting takes fractions.
+    A range is of whole numbers where both of its ends are, until `check_space` finds that its setting takes fractions.
     """
     if not raw:
         raise RecipeError('the search space is empty: name a setting as "stage.setting" and give its range', path)

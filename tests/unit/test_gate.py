@@ -109,6 +109,24 @@ def test_it_waits_in_the_middle_of_a_block_for_a_consumer_that_is_behind(benches
     run_virtual(main)
 
 
+def test_it_accepts_nothing_while_the_journal_has_no_room(benches: list[Bench]) -> None:
+    benches.append(bench := Bench(None))
+
+    async def main() -> None:
+        for n in range(20_001):
+            bench.journal.append("facts", str(n), b"")
+        async with anyio.create_task_group() as group:
+            group.start_soon(bench.accept, "0")
+            await anyio.sleep(1)
+            assert bench.journal.last_seq == 0
+            group.start_soon(bench.journal.run)
+            await anyio.sleep(1)
+            assert bench.journal.last_seq == 1
+            bench.journal.close()
+
+    run_virtual(main)
+
+
 def stage(name: str, *inputs: str) -> Stage:
     return Stage(name=name, handler=lambda record, context: record, inputs=inputs)
 
