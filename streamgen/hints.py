@@ -21,11 +21,11 @@ def hints_of(annotated: Any) -> dict[str, Any]:
 def hint_of_first(function: Any) -> Any:
     """The annotation of the first parameter, but for `self`; the others need not be readable. Raises PluginError."""
     first = next((name for name in inspect.signature(function).parameters if name != "self"), "")
-    annotations = getattr(function, "__annotations__", {})
-    if first not in annotations:
-        return None
-    alone = SimpleNamespace(__annotations__={first: annotations[first]})
     try:
+        annotations = getattr(function, "__annotations__", {})  # from Python 3.14 on it is only now that they are read
+        if first not in annotations:
+            return None
+        alone = SimpleNamespace(__annotations__={first: annotations[first]})
         return typing.get_type_hints(alone, getattr(inspect.unwrap(function), "__globals__", {}))[first]
     except (NameError, AttributeError, TypeError, SyntaxError) as error:
         raise unreadable(function, error) from error
