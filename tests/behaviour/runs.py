@@ -70,7 +70,9 @@ def query(directory: Path, text: str) -> list[tuple[Any, ...]]:
 
 
 def check_whole(directory: Path) -> None:
-    """The journal is consistent: numbers without gaps, every id once, one outcome a ticket for every record's."""
+    """The journal is consistent: numbers without gaps, every id once, records of accepted tickets or open ones only."""
     records = query(directory, "SELECT seq, id, ticket FROM records ORDER BY seq")
     assert [seq for seq, _, _ in records] == list(range(1, len(records) + 1))
     assert len({id_ for _, id_, _ in records}) == len(records)
+    others = "SELECT ticket, outcome FROM records JOIN outcomes USING (ticket) WHERE outcome != 'accepted'"
+    assert query(directory, others) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import sqlite3
 import subprocess
 import sys
 import urllib.request
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from crash_child import IN_FLIGHT, SUFFIXES, TICKETS
+from runs import query
 
 from streamgen.files import lines_of
 from streamgen.journal.journal import COMMIT_INTERVAL_S
@@ -62,15 +62,6 @@ def finish(workload: str, directory: Path, server: Server) -> None:
     with started(workload, directory, server) as child:
         _, errors = child.communicate()
         assert (child.returncode, errors) == (0, "")
-
-
-def query(directory: Path, text: str) -> list[tuple[Any, ...]]:
-    """Rows of the journal."""
-    database = sqlite3.connect(directory / "run.db")
-    try:
-        return database.execute(text).fetchall()
-    finally:
-        database.close()
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

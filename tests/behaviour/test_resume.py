@@ -45,7 +45,8 @@ async def test_surplus_comes_first_when_more_is_wanted(tmp_path: Path) -> None:
     recipe = make(main, 100, run={"tickets_in_flight": 1})
     three = (StageSpec(name="three", type=three_of_one, settings=Nothing()),)
     recipe = msgspec.structs.replace(recipe, stages=(*recipe.stages, *three))
-    await finished(recipe, tmp_path, accept=4)
+    first = await finished(recipe, tmp_path, accept=4)
+    assert first.statistics.surplus == 2
     (surplus,) = query(tmp_path, "SELECT count(*) FROM surplus")[0]
     paid = len(main.requests)
     assert surplus == 2 and paid == 2  # two tickets of three children each
