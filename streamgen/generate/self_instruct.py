@@ -94,6 +94,7 @@ class SelfInstruct:
     def __init__(self, settings: SelfInstructSettings) -> None:
         self._seeds = read_tasks(settings.seeds)
         self._made: list[str] = []
+        self._restored: set[tuple[int, str]] = set()  # a ticket that was cut off comes again, and is no copy of itself
         self._pool = RougePool()
         for task in self._seeds:
             self._pool.add(task.instruction)
@@ -105,11 +106,10 @@ class SelfInstruct:
             context, instruction_prompt(shown, context.settings.method), ("\n\n", f"\n{len(shown) + 2}.")
         )
         instruction = first_instruction(response)
-        if reason := fault(instruction, context.settings) or self._cut_or_known(
-            response, instruction, context.settings
-        ):
-            return Drop(reason)
-        self._add(instruction)
+        if (context.ticket, instruction) not in self._restored:
+            if reason := self._reason(response, instruction, context.settings):
+                return Drop(reason)
+            self._add(instruction)
         examples = context.rng.sample(self._seeds, min(context.settings.instances, len(self._seeds)))
         response = await _ask(context, instance_prompt(examples, instruction, context.settings.method), ("\nTask:",))
         if response.finish_reason == "length":
@@ -122,6 +122,7 @@ class SelfInstruct:
         for record in records:
             if instruction := record.text("instruction"):
                 self._add(instruction)
+                self._restored.add((record.meta.ticket, instruction))
 
     def __repr__(self) -> str:
         return f"<SelfInstruct from {len(self._seeds)} seeds, {len(self._made)} made>"
@@ -138,7 +139,10 @@ class SelfInstruct:
         rng.shuffle(shown)
         return shown
 
-    def _cut_or_known(self, response: Response, instruction: str, settings: SelfInstructSettings) -> str | None:
+    def _reason(self, response: Response, instruction: str, settings: SelfInstructSettings) -> str | None:
+        """Why the instruction is not taken, None where it is."""
+        if reason := fault(instruction, settings):
+            return reason
         if response.finish_reason == "length" and not _NEXT_ITEM.search(response.text):
             return "truncated"
         return "not_novel" if self._pool.greatest(instruction, settings.threshold) >= settings.threshold else None

@@ -10,7 +10,7 @@ from streamgen.engine.stage import Drop
 from streamgen.errors import RecipeError
 from streamgen.generate.self_instruct import SelfInstruct, SelfInstructSettings, first_instruction, instance, read_tasks
 from streamgen.llm.model import CompletionRequest, Response
-from streamgen.record import Record
+from streamgen.record import Meta, Record
 from streamgen.testing import prompt_of
 
 SEEDS = [
@@ -59,6 +59,17 @@ async def test_accepted_instructions_stand_in_later_prompts_also_after_a_restore
     shown = prompt_of(model.requests[0])
     assert NEW in shown
     assert sum(seed in shown for seed in SEEDS) == 7
+
+
+async def test_a_ticket_that_comes_again_after_a_restore_is_no_copy_of_itself(seeds: str) -> None:
+    settings = SelfInstructSettings(model="m", seeds=seeds)
+    stage = SelfInstruct(settings)
+    stage.restore([Record("3", {"instruction": NEW}, Meta(ticket=3))])
+    again, _ = asking(settings, [NEW, "Output: Inn"], ticket=3)
+    assert await stage(Record("3"), again) == Record("3", {"instruction": NEW, "input": "", "output": "Inn"})
+    another, _ = asking(settings, [NEW], ticket=4)
+    assert await stage(Record("4"), another) == Drop("not_novel")
+    assert repr(stage) == "<SelfInstruct from 9 seeds, 1 made>"
 
 
 @pytest.mark.parametrize(
