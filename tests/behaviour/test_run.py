@@ -14,12 +14,19 @@ import pytest
 from runs import CHAT, asked, check_whole, echo, make, model, query, temperature
 
 import streamgen
+from streamgen.context import Context
 from streamgen.errors import LockedError, RecipeError, TooManyFailures
-from streamgen.recipe import Recipe
+from streamgen.recipe import Recipe, StageSpec
 from streamgen.record import Record
 from streamgen.runs import run_async
+from streamgen.settings import Settings
+from streamgen.summary import Summary
 from streamgen.testing import Scripted, prompt_of
 from streamgen.virtual_time import run_virtual
+
+
+class Nothing(Settings, frozen=True, kw_only=True):
+    pass
 
 
 async def collected(recipe: Recipe, directory: Path | None = None) -> list[Record]:
@@ -34,6 +41,26 @@ async def test_iterating_gives_every_record_with_its_provenance() -> None:
     meta = records[2].meta
     assert (meta.ticket, meta.path, meta.models) == (2, ("answer",), ("scripted",))
     assert meta.usage is not None and (meta.usage.calls, meta.usage.tokens) == (1, 3)
+
+
+def ten_of_one(record: Record, context: Context[Nothing]) -> list[Record]:
+    return [record] * 10
+
+
+def test_nothing_more_is_paid_once_enough_is_accepted() -> None:
+    """One ticket of ten children, one call a child: the second is under way when the first is accepted."""
+    main_model = echo(1.0)
+    fan = StageSpec(name="fan", type=ten_of_one, settings=Nothing())
+    recipe = make(main_model, 5, [{**CHAT, "parallel": 1}], before=[fan], run={"accept": 1})
+
+    async def main() -> Summary:
+        async with streamgen.open(recipe) as run:
+            return await run.finish()
+
+    summary = run_virtual(main)
+    assert (summary.end.reason, summary.statistics.accepted, summary.statistics.surplus) == ("done", 1, 1)
+    assert len(main_model.requests) == 2
+    assert summary.statistics.engine.stages[1].abandoned == 8
 
 
 @pytest.mark.parametrize("window", [1, 7, 50])

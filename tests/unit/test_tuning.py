@@ -30,6 +30,14 @@ def test_retunes_hold_from_their_ticket_on_and_add_up() -> None:
     assert tuning.is_tuned
 
 
+def test_settings_that_were_given_out_are_those_of_the_retune_that_holds_now() -> None:
+    tuning = Tuning(BASE, None)
+    given = tuning.for_ticket(0)
+    tuning.retune(0, {"a.temperature": 1.0})
+    assert temperatures(tuning, range(1)) == [1.0]
+    assert given.overrides == {}
+
+
 def test_a_retune_before_the_last_one_keeps_what_those_tickets_had() -> None:
     """On a resume, tickets that an earlier session issued may be issued again."""
     tuning = Tuning(BASE, None)
