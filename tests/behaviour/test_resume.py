@@ -168,6 +168,19 @@ async def test_failed_and_dropped_tickets_are_not_run_again(tmp_path: Path) -> N
     ]
 
 
+async def test_stages_and_metrics_remember_what_earlier_sessions_accepted(tmp_path: Path) -> None:
+    raw = {
+        "source": {"type": "list", "rows": [{"text": text} for text in "abacba"]},
+        "stages": [{"name": "once", "type": "exact_duplicate", "columns": ["text"]}],
+        "metrics": [{"type": "counts", "by": ["text"]}],
+        "run": {"tickets_in_flight": 1},
+    }
+    await finished(Recipe.parse(raw), tmp_path, accept=2)
+    summary = await finished(Recipe.parse(raw), tmp_path)
+    assert summary.statistics.metrics["counts"]["by"] == {"text": {"a": 1, "b": 1, "c": 1}}
+    assert [id_ for (id_,) in query(tmp_path, "SELECT id FROM records ORDER BY seq")] == ["0", "1", "3"]
+
+
 async def test_two_retunes_at_one_ticket_both_survive_a_resume(tmp_path: Path) -> None:
     main = echo(0.001)
     recipe = make(main, 40, run={"tickets_in_flight": 1})
