@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Annotated, Protocol, TypeAlias
 
@@ -109,7 +110,7 @@ class Engine:
             raise cause
 
     async def _run(self) -> None:
-        self._now = asyncio.get_running_loop().time
+        self._now = _clock()
         self._started = self._now()
         async with anyio.create_task_group() as guards:
             is_paused = lambda: self.is_paused()  # noqa: E731  it may be set while the run goes on
@@ -234,3 +235,9 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(inner)
     else:
         yield error
+
+
+def _clock() -> Callable[[], float]:
+    """The loop's clock, which may be virtual; uvloop's ticks in whole milliseconds, too coarse for inline stages."""
+    loop = asyncio.get_running_loop()
+    return time.monotonic if type(loop).__module__.startswith("uvloop") else loop.time
