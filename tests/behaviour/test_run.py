@@ -43,6 +43,15 @@ async def test_iterating_gives_every_record_with_its_provenance() -> None:
     assert meta.usage is not None and (meta.usage.calls, meta.usage.tokens) == (1, 3)
 
 
+@pytest.mark.parametrize(("given", "distinct"), [({"seed": 5}, 1), ({"seed": "ticket"}, 6), ({}, 6)])
+async def test_each_call_has_its_own_seed_unless_the_stage_has_one(given: dict[str, object], distinct: int) -> None:
+    main = echo()
+    await collected(make(main, 6, [{**CHAT, **given}]))
+    seeds = [request.seed for request in main.requests]
+    assert len(set(seeds)) == distinct and None not in seeds
+    assert (set(seeds) == {5}) == (distinct == 1)
+
+
 def ten_of_one(record: Record, context: Context[Nothing]) -> list[Record]:
     return [record] * 10
 
