@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from streamgen.context import StageContext
+from streamgen.control.agent import Reward, Trial
 from streamgen.engine.graph import build_graph
 from streamgen.engine.stage import Drop, Stage
 from streamgen.errors import RecipeError
@@ -54,6 +55,22 @@ def test_the_past_of_a_fresh_journal_is_empty() -> None:
     store = Store(None)
     past = past_of(store)
     assert (past.sessions, past.unsettled, past.following, past.usage.calls, past.minutes) == (0, (), 0, 0, 0.0)
+    store.close()
+
+
+def test_trials_come_in_order_and_rewards_in_that_of_their_telling() -> None:
+    store = Store(None)
+    trials = [Trial(id=n, first_ticket=4 * n, tickets=4, settings={}, kind="explore") for n in range(3)]
+    rewards = [(n, Reward(value=float(n))) for n in (2, 0, 1)]
+    store.commit(
+        {
+            "sessions": [(1, 0.0, 1.0, "stopped", b"")],
+            "trials": [(trial.id, msgspec.json.encode(trial)) for trial in reversed(trials)],
+            "rewards": [(n, msgspec.json.encode(reward)) for n, reward in rewards],
+        }
+    )
+    past = past_of(store)
+    assert (past.trials, past.rewards) == (trials, rewards)
     store.close()
 
 
