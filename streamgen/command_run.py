@@ -14,6 +14,7 @@ from rich.console import Console
 
 from streamgen import log
 from streamgen.errors import RecipeError, StreamgenError
+from streamgen.files import replacing
 from streamgen.functions import find_function
 from streamgen.inspection import RecordRow
 from streamgen.inspection_view import record_panel
@@ -88,9 +89,12 @@ def describe(recipe: Recipe) -> str:
 
 def write_first_recipe(path: Path, overwrite: bool) -> str:
     """Write the commented recipe that everybody starts from; what to do next. Raises RecipeError where a file is."""
+    if path.suffix.lower() != ".toml":
+        raise RecipeError(f"the first recipe is written in TOML: give a path that ends in .toml, not {path}")
     if path.exists() and not overwrite:
         raise RecipeError(f"{path} is there already; give another path or --overwrite")
-    path.write_text(files("streamgen").joinpath("first_recipe.toml").read_text())
+    with replacing(path) as partial:
+        partial.write_bytes(files("streamgen").joinpath("first_recipe.toml").read_bytes())
     return f"{path} written. Next: streamgen preview {path}"
 
 

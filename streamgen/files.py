@@ -61,15 +61,18 @@ def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
 def replacing(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to; it takes the place of `path` when the block ends well, and vanishes otherwise.
 
-    Raises RecipeError where nothing can be written there.
+    A link stays, what it leads to is replaced. Raises RecipeError where nothing can be written there.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    if path.exists() and not path.is_file():  # a device or a pipe would become a plain file, for everybody
+        raise RecipeError(f"{path} is no plain file; name one to write")
+    target = path.resolve()
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         with partial.open("r+b") as file:
             os.fsync(file.fileno())
-        partial.replace(path)
+        partial.replace(target)
     except OSError as error:
         raise RecipeError(f"cannot write {path}: {error.strerror or error}") from error
     finally:

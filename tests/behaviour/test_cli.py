@@ -108,6 +108,17 @@ def test_a_first_recipe_is_written_once_and_can_be_checked(recipe: Path) -> None
     again = call("init", "new.toml")
     assert again.exit_code == 2
     assert "new.toml is there already" in again.stderr
+    assert call("init", "a/new.toml").exit_code == 0
+    assert Path("a/new.toml").read_bytes() == Path("new.toml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("new.yaml", "a path that ends in .toml, not new.yaml"), ("recipe.toml/a.toml", "cannot write")]
+)
+def test_a_first_recipe_that_cannot_be_written_is_told(recipe: Path, path: str, said: str) -> None:
+    result = call("init", path)
+    assert result.exit_code == 2
+    assert said in result.stderr
 
 
 def test_export_report_and_inspect_read_the_run(recipe: Path) -> None:

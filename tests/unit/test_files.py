@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
 
 from streamgen.errors import RecipeError
-from streamgen.files import lines_of, open_bytes, zstd_compress
+from streamgen.files import lines_of, open_bytes, replacing, zstd_compress
 
 TEXT = b"\xef\xbb\xbffirst\r\n\n \t\n\xef\xbb\xbffourth"
 LINES = [(1, b"first"), (4, b"\xef\xbb\xbffourth")]
@@ -41,3 +42,24 @@ def test_what_is_no_file_is_told(tmp_path: Path) -> None:
         open_bytes(tmp_path)
     with pytest.raises(RecipeError, match=r"cannot read .*none: No such file"):
         list(lines_of(tmp_path / "none"))
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    target, link = tmp_path / "elsewhere" / "rows.jsonl", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    with replacing(link) as partial:
+        partial.write_text("new")
+    assert link.is_symlink() and target.read_text() == "new"
+    assert os.listdir(tmp_path / "elsewhere") == ["rows.jsonl"]
+
+
+def test_what_is_no_plain_file_is_not_replaced(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link, tmp_path):
+        with pytest.raises(RecipeError, match="is no plain file; name one to write"), replacing(path):
+            pass
+    assert pipe.is_fifo() and link.is_symlink()
