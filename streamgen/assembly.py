@@ -70,7 +70,7 @@ def _assembled(recipe: Recipe, directory: Path | None, plan: Plan, store: Store)
     demand = Demand(plan.tickets_in_flight, missing)
     ledger = Ledger(recipe.run.budget, time.monotonic)
     ledger.restore(past.usage, past.usage.calls, past.minutes)
-    tuning = Tuning(plan.settings, controller)
+    tuning = Tuning(plan.settings, controller, plan.endpoints)
     metrics: dict[str, Accumulator] = {part.name: part.build("metrics") for part in recipe.metrics}
     _remember(store, past, plan, tuning, metrics)
     rows = checked(recipe.source.build("sources")) if recipe.source else None

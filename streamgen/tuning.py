@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from streamgen.context import StageContext
@@ -36,8 +36,10 @@ class Tuned:
 class Tuning:
     """Gives each ticket its settings. A change holds from a ticket on, so that none ever sees two."""
 
-    def __init__(self, base: Mapping[str, Settings | None], controller: Controller | None) -> None:
-        self.base, self.controller = base, controller
+    def __init__(
+        self, base: Mapping[str, Settings | None], controller: Controller | None, models: Collection[str] = ()
+    ) -> None:
+        self.base, self.controller, self.models = base, controller, models
         self._starts = [0]  # the first ticket of each retune, rising
         self._retunes: list[dict[str, Value]] = [{}]
         self._cache: dict[tuple[int, int | None], Tuned] = {}  # of the newest ones: a run may have any number of trials
@@ -84,12 +86,16 @@ class Tuning:
         stages = dict(self.base)
         known = {key: value for key, value in overrides.items() if value is not None}
         for name, values in by_stage(known).items():
+            if not name:
+                raise RecipeError(f'{", ".join(map(repr, values))} must be written as "stage.setting"')
             if name not in stages:
                 raise UnknownName("stage", name, stages)
             settings = stages[name]
             if settings is None:
                 raise RecipeError(f"the stage {name!r} has no settings to tune")
             _check_fields(name, settings, values)
+            if isinstance(model := values.get("model"), str) and model not in self.models:
+                raise UnknownName("model", model, self.models)
             stages[name] = with_values(settings, values)
         return stages
 

@@ -240,6 +240,11 @@ async def test_retune_refuses_unknown_names_and_values_and_changes_nothing() -> 
             run.retune({"answer.temprature": 1.0})
         with pytest.raises(RecipeError, match=r"temperature = 9\.0"):
             run.retune({"answer.temperature": 9.0})
+        with pytest.raises(RecipeError, match="unknown model 'mian'; did you mean 'main'"):
+            run.retune({"answer.model": "mian"})
+        with pytest.raises(RecipeError, match="'temperature' must be written as"):
+            run.retune({"temperature": 1.0})
+        run.retune({"answer.model": "main"})
         await run.finish()
     assert {temperature(request) for request in main.requests} == {None}
 
