@@ -120,7 +120,7 @@ class Run:
         """Counts, times and spending as they are now."""
         return RunStatistics(
             self.recipe.name,
-            self._journal.last_seq,
+            self._journal.accepted,
             self.recipe.run.accept,
             self._clerk.surplus,
             self._clerk.failed,

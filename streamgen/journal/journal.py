@@ -61,6 +61,11 @@ class Journal:
     def __repr__(self) -> str:
         return f"<Journal {self.store!r} {self.last_seq} accepted, {self._appended - self._committed} rows pending>"
 
+    @property
+    def accepted(self) -> int:
+        """How many records were accepted; once nothing can be written any more, how many of them are stored."""
+        return self.committed_seq if self.is_broken else self.last_seq
+
     def append(self, table: str, *cells: Cell) -> None:
         """One more row of a table."""
         self._pending.setdefault(table, []).append(cells)

@@ -165,7 +165,9 @@ def _explained(path: Path | None) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         what = f"the journal {path}" if path else "the temporary journal"
         if "full" in str(error):
-            raise JournalError(f"no space is left for {what}; free some and run again: nothing is lost") from error
+            raise JournalError(
+                f"no space is left for {what}; free some and run again: what it holds is safe"
+            ) from error
         if "not a database" in str(error) or "malformed" in str(error):
             raise JournalError(f"{what} is not a readable database ({error}); restore it or start elsewhere") from error
         raise JournalError(f"{what} cannot be used: {error}") from error
