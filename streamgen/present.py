@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import anyio
 from rich.console import Console, Group, RenderableType
@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from streamgen.control.agent import Trial
 from streamgen.control.controller import ControllerSummary
 from streamgen.engine.statistics import StageStatistics
 from streamgen.inspection_view import plain
@@ -38,6 +39,7 @@ class Progress:
 
     async def follow(self) -> None:
         """Show the run until cancelled."""
+        self._pace(self._run.statistics())  # from here on it is measured
         if not self._console.is_terminal:
             await self._log()
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
@@ -78,8 +80,8 @@ def summary_view(summary: Summary) -> RenderableType:
         body.append(Text(f"{now.failed} dead letters: streamgen inspect {summary.directory} letters", "yellow"))
     if now.surplus:
         body.append(Text(f"{now.surplus} surplus records are kept for a larger --accept"))
-    if summary.trials and summary.trials.trials:
-        body += [Text(""), _trials(summary.trials)]
+    if summary.trials:
+        body += _learned(summary.trials)
     if summary.directory:
         body += [Text(""), Text(f"files: {summary.directory}/ {', '.join(summary.files)}".rstrip())]
         body.append(Text(f"look:  streamgen report {summary.directory}", "dim"))
@@ -103,7 +105,9 @@ def _spent(now: RunStatistics) -> str:
 
 
 def _funnel(now: RunStatistics) -> Table:
-    rows = Table("stage", "in", "out", "dropped", "failed", box=None, header_style="dim", pad_edge=False)
+    """Stages count this session's records, which differ from all that were accepted where a run went on."""
+    first = "stage" if now.accepted == now.engine.accepted else "stage, this session"
+    rows = Table(first, "in", "out", "dropped", "failed", box=None, header_style="dim", pad_edge=False)
     for stage in now.engine.stages:
         rows.add_row(stage.name, str(stage.received), str(stage.emitted), _counts(stage.dropped), _counts(stage.failed))
     rows.add_row(Text("accepted", "bold green"), "", Text(str(now.accepted), "bold green"), "", "")
@@ -123,15 +127,23 @@ def _live_cells(stage: StageStatistics) -> list[str]:
     return [stage.name, *map(str, numbers), f"{stage.busy:.0%}", p50, _counts(stage.dropped)]
 
 
-def _trials(trials: ControllerSummary) -> Table:
-    """The best trials, and what is recommended."""
+def _learned(trials: ControllerSummary) -> list[RenderableType]:
+    """The best trials and what is recommended, and why others have no reward."""
+    told = [(result.trial, result.reward) for result in trials.trials if result.reward]
+    worth = [(reward.value, trial) for trial, reward in told if reward.value is not None]
+    parts: list[RenderableType] = [Text(""), _trials(worth, trials.recommended)] if worth else []
+    if failed := [reward.error for _, reward in told if reward.value is None]:
+        said = f"no reward for {len(failed)} of {len(trials.trials)} trials; the last of them: {failed[-1]}"
+        parts += [Text(""), plain(said, 500, "yellow")]
+    return parts
+
+
+def _trials(worth: Sequence[tuple[float, Trial]], recommended: Mapping[str, object] | None) -> Table:
     rows = Table("trial", "reward", "settings", box=None, header_style="dim", pad_edge=False)
-    told = [result for result in trials.trials if result.reward and result.reward.value is not None]
-    for result in sorted(told, key=lambda r: -(r.reward.value or 0.0 if r.reward else 0.0))[:3]:
-        assert result.reward
-        rows.add_row(str(result.trial.id), f"{result.reward.value:.3f}", _settings(result.trial.settings))
-    if trials.recommended:
-        rows.add_row("chosen", "", Text(_settings(trials.recommended), "bold"))
+    for value, trial in sorted(worth, key=lambda one: -one[0])[:3]:
+        rows.add_row(str(trial.id), f"{value:.3f}", _settings(trial.settings))
+    if recommended:
+        rows.add_row("chosen", "", Text(_settings(recommended), "bold"))
     return rows
 
 

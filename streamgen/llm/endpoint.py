@@ -120,7 +120,7 @@ class Endpoint:
         self._requests = self._responses = 0
         self._failures: Counter[Kind] = Counter()
         self._retries: Counter[Kind] = Counter()
-        self._usage = NO_USAGE
+        self._usage = NO_USAGE if price is None else Usage(calls=0, cost_usd=0.0)
         self._latencies: deque[float] = deque(maxlen=1000)
 
     async def call(self, request: Request, *, priority: int = 0) -> Response:

@@ -83,6 +83,40 @@ def test_mistakes_end_with_2_and_a_suggestion(recipe: Path, arguments: list[str]
     assert not Path("runs").exists()
 
 
+def test_what_a_run_that_goes_on_did_now_is_told_apart_from_all_of_it(recipe: Path) -> None:
+    first = call("run", recipe, "--accept", 1, "--set", "run.tickets_in_flight=1")
+    second = call("run", recipe, "--accept", 2, "--set", "run.tickets_in_flight=1")
+    assert "this session" not in first.stdout
+    assert "stage, this session" in second.stdout and "2 records accepted" in second.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "body", "said"),
+    [
+        (
+            "fails",
+            "raise KeyError(7)",
+            "no reward for 1 of 1 trials; the last of them: KeyError: 7",
+        ),
+        ("knows", 'return {"n": 1.0}', "chosen          long-enough.min_words = 2"),
+    ],
+)
+def test_a_run_ends_with_what_its_trials_were_worth(recipe: Path, module: str, body: str, said: str) -> None:
+    Path(f"{module}.py").write_text(f"def score(records):\n    {body}\n")
+    recipe.write_text(
+        RECIPE
+        + f"""
+        [controller]
+        batch = 3
+        trials = 1
+        reward = {{ type = "callback", function = "{module}:score", metric = "n" }}
+        [controller.space]
+        "long-enough.min_words" = {{ low = 1, high = 2 }}
+        """
+    )
+    assert said in call("run", recipe).stdout
+
+
 def test_validate_shows_the_graph(recipe: Path) -> None:
     result = call("validate", recipe)
     assert result.exit_code == 0

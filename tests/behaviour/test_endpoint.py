@@ -219,6 +219,7 @@ def test_everything_that_was_paid_stands_in_the_usage() -> None:
     wasted = CallError(Kind.EMPTY, "no text", usage=Usage(100, 0))
     model = scripted([wasted, CallError(Kind.SERVER, "502"), Response("ok", usage=Usage(100, 50))])
     endpoint = Endpoint("main", model, price=Price(input=1.0, output=2.0))
+    assert endpoint.statistics().usage == Usage(calls=0, cost_usd=0.0)  # nothing yet, which is known to be free
 
     async def main() -> Response:
         return await endpoint.call(ask("x"))
