@@ -67,7 +67,8 @@ class Rows:
         try:
             row = self._format(record, self._chosen)
         except Unfit as reason:
-            count, first = self.left_out or (0, f"record {record.id}: {reason}; its columns: {', '.join(columns)}")
+            has = ", ".join(name if value is not None else f"{name} (null)" for name, value in columns.items())
+            count, first = self.left_out or (0, f"record {record.id}: {reason}; its columns: {has}")
             self.left_out = LeftOut(count + 1, first)
             return None
         self.written += 1

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamgen.control.controller import TrialResult
-from streamgen.errors import UnknownName
+from streamgen.errors import RecipeError, UnknownName
 from streamgen.inspection import LetterRow, RecordRow, drops, letters, records, sessions, trials
 from streamgen.record import Value
 
@@ -32,9 +32,16 @@ class Wish(NamedTuple):
 
 
 def view(directory: Path, what: str, wish: Wish) -> RenderableType:
-    """A renderable of what is wished for. Raises UnknownName for anything but the names in VIEWS."""
+    """A renderable of what is wished for. Raises UnknownName for anything but the names in VIEWS.
+
+    Raises RecipeError for a wish that this view cannot fulfil.
+    """
     if what not in VIEWS:
         raise UnknownName("view", what, VIEWS)
+    if wish.where is not None and what != "records":
+        raise RecipeError(f"a filter is for records, not for {what}")
+    if wish.traceback and what != "letters":
+        raise RecipeError(f"tracebacks are with letters, not with {what}: streamgen inspect {directory} letters")
     return VIEWS[what](directory, wish)
 
 
@@ -46,8 +53,11 @@ def plain(value: Value, limit: int = _LONG, style: str = "") -> Text:
 
 
 def _records(directory: Path, wish: Wish) -> RenderableType:
-    rows = records(directory, wish.limit, where=wish.where)
-    return Group(*map(record_panel, rows)) if rows else Text("no records fit" if wish.where else "no records yet")
+    if rows := records(directory, wish.limit, where=wish.where):
+        return Group(*map(record_panel, rows))
+    if not (first := records(directory, 1)):
+        return Text("no records yet")
+    return plain(f"no records fit {wish.where}; the first one has the columns {', '.join(first[0].record.columns)}")
 
 
 def record_panel(row: RecordRow) -> RenderableType:
@@ -100,9 +110,13 @@ def _trials(directory: Path, wish: Wish) -> RenderableType:
 
 def _trial(row: TrialResult) -> list[RenderableType]:
     trial, reward = row.trial, row.reward
-    settings = "\n".join(f"{name} = {plain(value, 60)}" for name, value in trial.settings.items())
+    settings = "\n".join(f"{name} = {_short(value)}" for name, value in trial.settings.items())
     tickets = f"{trial.first_ticket} - {trial.first_ticket + trial.tickets - 1}"
     return [str(trial.id), trial.kind, tickets, _reward(row), str(reward.n) if reward else "", plain(settings)]
+
+
+def _short(value: Value) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else plain(value, 60).plain
 
 
 def _reward(row: TrialResult) -> Text:

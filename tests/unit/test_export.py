@@ -112,11 +112,15 @@ def test_what_does_not_fit_says_why(format_: str, columns: Mapping[str, Any], wh
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
 def test_records_that_do_not_fit_are_left_out_and_counted(tmp_path: Path, name: str) -> None:
-    directory = directory_with(tmp_path / "run", [{"text": "a"}, {"prompt": "Q", "answer": "A"}, {"text": "b"}])
+    directory = directory_with(
+        tmp_path / "run", [{"text": "a", "answer": None}, {"prompt": "Q", "answer": "A"}, {"text": "b"}]
+    )
     told: list[LeftOut] = []
     assert export(directory, "openai", tmp_path / name, on_left_out=told.append) == 1
     assert [left.records for left in told] == [2]
-    assert told[0].first.startswith("record 0: it lacks messages") and told[0].first.endswith("its columns: text")
+    assert told[0].first.startswith("record 0: it lacks messages") and told[0].first.endswith(
+        "its columns: text, answer (null)"
+    )
 
 
 def test_when_no_record_fits_the_error_names_one_with_its_columns_and_no_file_appears(tmp_path: Path) -> None:

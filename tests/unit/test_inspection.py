@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,18 @@ def test_views_show_at_most_as_many_rows_as_asked_for(directory: Path) -> None:
 
 def test_views_filter_records_and_show_tracebacks_when_asked_for(directory: Path) -> None:
     assert shown(directory, "records", 100, where="label=class 1").count("class 1") == 11
-    assert shown(directory, "records", where="label=none").strip() == "no records fit"
+    nothing = shown(directory, "records", where="lable=class 1").strip()
+    assert nothing == "no records fit lable=class 1; the first one has the columns prompt, label, answer"
     assert "Traceback" not in shown(directory, "letters")
     assert shown(directory, "letters", traceback=True).count("Traceback (most recent call last)") == 4
+
+
+def test_what_a_view_cannot_do_is_told(directory: Path) -> None:
+    with pytest.raises(RecipeError, match="a filter is for records, not for trials"):
+        shown(directory, "trials", where="label=class 1")
+    with pytest.raises(RecipeError, match="tracebacks are with letters, not with drops: streamgen inspect"):
+        shown(directory, "drops", traceback=True)
+
+
+def test_settings_of_trials_are_shown_with_as_many_digits_as_matter(directory: Path) -> None:
+    assert max(map(len, re.findall(r"answer.temperature = (\S+)", shown(directory, "trials")))) <= 6
