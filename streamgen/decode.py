@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from streamgen.settings import Settings
 T = TypeVar("T")
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*?)`(?: - at `\$(?P<path>.*)`)?$")
+_UNIONS = (typing.Union, types.UnionType)
 _AT = re.compile(r"(?P<message>.*) - at `\$(?P<path>.*)`$", re.DOTALL)
 
 
@@ -52,9 +54,9 @@ def explained(message: str, type_: Any, path: str) -> RecipeError:
     if found := _UNKNOWN.match(message):
         inner = found["path"] or ""
         return UnknownName("setting", found["field"], _fields_at(type_, inner), path + inner)
-    if found := _AT.match(message):
-        return RecipeError(_plain(found["message"]), path + found["path"])
-    return RecipeError(_plain(message), path)
+    found = _AT.match(message)
+    said, inner = (found["message"], found["path"]) if found else (message, "")
+    return RecipeError(_plain(said) + _choices_at(type_, inner, said), path + inner)
 
 
 def _plain(message: str) -> str:
@@ -63,10 +65,29 @@ def _plain(message: str) -> str:
 
 def _fields_at(type_: Any, path: str) -> list[str]:
     """The settings that are known at a path below the type."""
+    struct = _struct_of(_type_at(type_, path))
+    return [] if struct is None else list(struct.__struct_encode_fields__)
+
+
+def _choices_at(type_: Any, path: str, said: str) -> str:
+    """What may stand at the path, where msgspec only says that something else does."""
+    if not said.startswith("Invalid enum value"):
+        return ""
+    found = _type_at(type_, path)
+    kinds = typing.get_args(found) if typing.get_origin(found) in _UNIONS else (found,)
+    return f"; allowed: {', '.join(word for kind in kinds for word in _words(kind))}"
+
+
+def _words(kind: Any) -> list[str]:
+    if typing.get_origin(kind) is typing.Literal:
+        return [repr(value) for value in typing.get_args(kind)]
+    return [getattr(typing.get_args(kind)[0] if typing.get_args(kind) else kind, "__name__", str(kind))]
+
+
+def _type_at(type_: Any, path: str) -> Any:
     for step in re.findall(r"\.(\w+)|(\[.*?\])", path):
         type_ = _inside(type_, step[0])
-    struct = _struct_of(type_)
-    return [] if struct is None else list(struct.__struct_encode_fields__)
+    return type_
 
 
 def _inside(type_: Any, field: str) -> Any:

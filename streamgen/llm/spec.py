@@ -47,20 +47,21 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 raise ValueError(f'the header {name!r} must name an environment variable, as "env:MY_VARIABLE"')
 
 
-def resolve_key(reference: str | None) -> str | None:
+def resolve_key(reference: str | None, path: str = "") -> str | None:
     """The secret that `env:NAME` refers to, None for None. Raises RecipeError when the variable is not set."""
     if reference is None:
         return None
     if not _REFERENCE.fullmatch(reference):
-        raise RecipeError('a key must be given as "env:NAME", the name of an environment variable')
+        raise RecipeError('a key must be given as "env:NAME", the name of an environment variable', path)
     name = reference.removeprefix("env:")
     if not (key := os.environ.get(name, "").strip()):
-        raise RecipeError(f"the environment variable {name} is not set: export {name}=... and run again")
+        raise RecipeError(f"the environment variable {name} is not set: export {name}=... and run again", path)
     return key
 
 
 def resolve_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers with each `env:NAME` replaced by the variable's value."""
     return {
-        name: (resolve_key(value) or "") if _REFERENCE.fullmatch(value) else value for name, value in headers.items()
+        name: (resolve_key(value, f"headers.{name}") or "") if _REFERENCE.fullmatch(value) else value
+        for name, value in headers.items()
     }

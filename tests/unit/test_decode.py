@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -18,19 +18,21 @@ class Inner(msgspec.Struct, forbid_unknown_fields=True):
 class Outer(msgspec.Struct, forbid_unknown_fields=True):
     inner: Inner | None = None
     many: list[Inner] = []
+    mode: int | Literal["auto", "off"] = "auto"
     named: Mapping[str, Inner] = {}
 
 
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        ({"iner": 1}, "unknown setting 'iner'; did you mean 'inner'? known: inner, many, named - at `$.x`"),
+        ({"iner": 1}, "unknown setting 'iner'; did you mean 'inner'? known: inner, many, mode, named - at `$.x`"),
         ({"inner": {"with": 1}}, "'with'; did you mean 'width'? known: measure, width - at `$.x.inner`"),
         ({"many": [{"width": 1}, {"w": 1}]}, "unknown setting 'w'; known: measure, width - at `$.x.many[1]`"),
         ({"named": {"a": {"meassure": 1}}}, "did you mean 'measure'? known: measure, width - at `$.x.named[...]`"),
         ({"inner": {}}, "the required setting is missing: `width` - at `$.x.inner`"),
         ({"inner": {"width": 0}}, "Expected `int` >= 1 - at `$.x.inner.width`"),
         ({"many": 3}, "Expected `array`, got `int` - at `$.x.many`"),
+        ({"mode": "of"}, "Invalid enum value 'of'; allowed: int, 'auto', 'off' - at `$.x.mode`"),
         (3, "Expected `object`, got `int` - at `$.x`"),
     ],
 )
