@@ -204,7 +204,7 @@ def open_openai(spec: ModelSpec) -> OpenAIModel:
         if getattr(spec, name) is not None:
             raise RecipeError(f'`{name}` is for models that run here (provider = "local")', name)
     return OpenAIModel(
-        spec.base_url, spec.model, resolve_key(spec.api_key), spec.timeout_s, resolve_headers(spec.headers)
+        spec.base_url, spec.model, resolve_key(spec.api_key, "api_key"), spec.timeout_s, resolve_headers(spec.headers)
     )
 
 
@@ -261,6 +261,8 @@ _CODE = {"insufficient_quota": Kind.QUOTA, "model_not_found": Kind.NOT_FOUND, "i
 
 def _kind_of_status(answer: aiohttp.ClientResponse, data: bytes) -> Kind:
     status = answer.status
+    if status == HTTPStatus.NOT_IMPLEMENTED:  # no wait changes that
+        return Kind.NOT_AN_API if _is_page(answer) else Kind.BAD_REQUEST
     if status < 400:
         return Kind.NOT_AN_API if _is_page(answer) or status >= 300 else Kind.MALFORMED
     if status in _STATUS and status != HTTPStatus.TOO_MANY_REQUESTS:

@@ -21,13 +21,13 @@ class Kind(StrEnum):
 
     RATE_LIMITED = "rate_limited"  # 429
     OVERLOADED = "overloaded"  # 503, 529
-    SERVER = "server"  # any other 5xx
+    SERVER = "server"  # any other 5xx but 501
     RESET = "reset"  # the connection broke before the answer was complete
     TIMEOUT = "timeout"
     MALFORMED = "malformed"  # an answer that cannot be read
     EMPTY = "empty"  # an answer without text
     TRUNCATED = "truncated"  # `max_tokens` were used up before any text came
-    BAD_REQUEST = "bad_request"  # 4xx: this request will never be answered
+    BAD_REQUEST = "bad_request"  # any other 4xx, 501: this request will never be answered
     AUTH = "auth"  # 401, 403
     QUOTA = "quota"  # 402, or 429 for an account without credit
     NOT_FOUND = "not_found"  # 404: unknown model or address

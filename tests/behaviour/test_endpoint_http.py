@@ -63,6 +63,8 @@ def answer(**fields: object) -> Fault:
         (Fault(status=204, body=b""), Kind.MALFORMED, 204),
         (Fault(status=308, headers={"Location": "https://elsewhere/v1"}), Kind.NOT_AN_API, 308),
         (HTML, Kind.NOT_AN_API, 200),
+        (msgspec.structs.replace(HTML, status=501), Kind.NOT_AN_API, 501),
+        (refusal(501), Kind.BAD_REQUEST, 501),
         (MALFORMED, Kind.MALFORMED, None),
         (Fault(body=b""), Kind.MALFORMED, None),
         (Fault(body=b'{"choices": [{"message": {"content": "\xff"}}]}'), Kind.MALFORMED, None),
