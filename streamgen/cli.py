@@ -27,7 +27,7 @@ _overrides = click.option(
     "overrides",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Set a value of the recipe, as in stages.answer.temperature=0.5; may be repeated.",
+    help="Set a value of the recipe, as JSON or plain text: stages.answer.temperature=0.5; may be repeated.",
 )
 
 
@@ -54,7 +54,7 @@ def main() -> None:
     """
 
 
-@main.command("run", epilog=EXIT_CODES)
+@main.command("run", epilog=EXIT_CODES, short_help="Make the data; given again, it goes on.")
 @click.argument("recipe", type=_RECIPE)
 @click.option("--out", type=_DIRECTORY, help="The run's directory; runs/<name> if not given. An old run goes on there.")
 @click.option(
@@ -77,7 +77,7 @@ def run_command(
         sys.exit(run_recipe(_load(recipe, overrides), out, accept, as_json=as_json, verbose=verbose))
 
 
-@main.command()
+@main.command(short_help="Check a recipe without running it.")
 @click.argument("recipe", type=_RECIPE)
 @_overrides
 def validate(recipe: Path, overrides: tuple[str, ...]) -> None:
@@ -88,7 +88,7 @@ def validate(recipe: Path, overrides: tuple[str, ...]) -> None:
         click.echo(describe(_load(recipe, overrides)))
 
 
-@main.command()
+@main.command(short_help="Make and show a few records, keep nothing.")
 @click.argument("recipe", type=_RECIPE)
 @click.option("-n", "number", default=5, show_default=True, type=click.IntRange(min=1), help="How many records.")
 @_overrides
@@ -100,7 +100,7 @@ def preview(recipe: Path, number: int, overrides: tuple[str, ...]) -> None:
         sys.exit(preview_recipe(_load(recipe, overrides), number))
 
 
-@main.command()
+@main.command(short_help="Write the records for a trainer.")
 @click.argument("directory", type=_DIRECTORY)
 @click.option("--format", "format_", required=True, help="jsonl, alpaca, sharegpt, chatml, openai or parquet.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The file to write; .gz and .zst compress.")
@@ -129,7 +129,7 @@ def export(
         click.echo(f"{count} records written to {out}")
 
 
-@main.command()
+@main.command(short_help="Write an HTML page about a run.")
 @click.argument("directory", type=_DIRECTORY)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The page to write; report.html in DIRECTORY if not given."
@@ -142,7 +142,7 @@ def report(directory: Path, out: Path | None) -> None:
         click.echo(f"report written to {write_report(directory, out)}")
 
 
-@main.command()
+@main.command(short_help="Show records, dead letters, drops, trials, sessions.")
 @click.argument("directory", type=_DIRECTORY)
 @click.argument("what", default="records", type=click.Choice(["records", "letters", "drops", "trials", "sessions"]))
 @click.option("-n", "number", default=10, show_default=True, type=click.IntRange(min=1), help="How many rows.")
@@ -158,7 +158,7 @@ def inspect(directory: Path, what: str, number: int, where: str | None, tracebac
         Console().print(show(directory, what, number, where=where, traceback=traceback))
 
 
-@main.group()
+@main.group(short_help="List and fetch models that run here.")
 def models() -> None:
     """The models that run on this machine, without a key and without a network."""
 
@@ -183,7 +183,7 @@ def models_pull(name: str) -> None:
         click.echo(str(pull_with_progress(name)))
 
 
-@main.command()
+@main.command(short_help="Write a first recipe.")
 @click.argument("path", default="recipe.toml", type=_RECIPE)
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def init(path: Path, overwrite: bool) -> None:
@@ -194,7 +194,7 @@ def init(path: Path, overwrite: bool) -> None:
         click.echo(write_first_recipe(path, overwrite))
 
 
-@main.command()
+@main.command(short_help="Print a script for tab completion.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script for SHELL: add `eval "$(streamgen completion bash)"` to its start-up file."""

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from streamgen.llm.store import KNOWN, find, installed, pull
 
 
 def table() -> Table:
     """What can be fetched and what is here."""
-    rows = Table("name", "size", "licence", "what", "where", title="Local models", title_justify="left")
+    uncut = [Column(name, overflow="fold") for name in ("what", "where")]  # a path that is cut is none
+    rows = Table("name", "size", "licence", *uncut, title="Local models", title_justify="left")
     for model in KNOWN.values():
         where = str(find(model.name) or f"not here yet: streamgen models pull {model.name}")
         rows.add_row(model.name, _megabytes(model.size_bytes), model.licence, model.about, where)

@@ -171,6 +171,13 @@ def test_export_report_and_inspect_read_the_run(recipe: Path) -> None:
     assert "nowhere" in nothing.stderr
 
 
+def test_every_command_is_said_in_one_whole_line() -> None:
+    result = CliRunner().invoke(main, ["--help"], terminal_width=80)
+    listed = result.stdout.split("Commands:\n")[1].split("\n\n")[0].splitlines()
+    assert len(listed) == len(main.commands)  # type: ignore[attr-defined]
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script_for_the_shell(shell: str) -> None:
     assert "_STREAMGEN_COMPLETE" in call("completion", shell).stdout
@@ -182,6 +189,15 @@ def test_models_are_listed_with_size_and_licence() -> None:
     unknown = call("models", "pull", "smollm")
     assert unknown.exit_code == 2
     assert "did you mean 'smollm2-135m'" in unknown.stderr
+
+
+def test_where_a_model_is_stands_there_uncut(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store = tmp_path / ("z" * 100)
+    store.mkdir()
+    (store / "mine.gguf").write_bytes(b"GGUF")
+    monkeypatch.setattr("streamgen.llm.store.store_directory", lambda: store)
+    listed = CliRunner().invoke(main, ["models", "list"], env={"COLUMNS": "80"}).stdout
+    assert "\N{HORIZONTAL ELLIPSIS}" not in listed and listed.count("z") == 100
 
 
 @pytest.fixture
