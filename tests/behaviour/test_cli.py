@@ -192,12 +192,12 @@ def test_models_are_listed_with_size_and_licence() -> None:
 
 
 def test_where_a_model_is_stands_there_uncut(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    store = tmp_path / ("z" * 100)
+    store = tmp_path / ("Z" * 100)
     store.mkdir()
     (store / "mine.gguf").write_bytes(b"GGUF")
     monkeypatch.setattr("streamgen.llm.store.store_directory", lambda: store)
     listed = CliRunner().invoke(main, ["models", "list"], env={"COLUMNS": "80"}).stdout
-    assert "\N{HORIZONTAL ELLIPSIS}" not in listed and listed.count("z") == 100
+    assert "\N{HORIZONTAL ELLIPSIS}" not in listed and listed.count("Z") == 100
 
 
 @pytest.fixture
