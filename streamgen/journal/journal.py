@@ -12,7 +12,7 @@ from streamgen.errors import FatalError, JournalError
 from streamgen.journal.store import Cell, Store, Stored
 
 COMMIT_INTERVAL_S = 0.02  # group commit: a sync of the disk costs milliseconds, so many rows share one
-_ROOM = 20_000  # rows that may wait for a commit: about 20 MB at 1 kB a row
+_ROOM = 2000  # rows that may wait for a commit: some 2 MB, and ten commits' worth at 2,500 records a second
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
