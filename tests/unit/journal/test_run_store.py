@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -109,4 +110,30 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="no space is left for the journal"):
         store.commit({"records": [record(1, 1, b"x" * 1_000_000)]})
     assert store.last_seq == 0
+    store.close()
+
+
+def test_a_run_where_nothing_can_be_written_is_read_without_a_file_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "run.db")
+    store.commit({"records": [record(1, 1, b"one")]})
+    store.close()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    reader = Store(tmp_path / "run.db", read_only=True)
+    assert [stored.body for stored in reader.records(0, 10)] == [b"one"]
+    assert [path.name for path in tmp_path.iterdir()] == ["run.db"]
+    reader.close()
+
+
+def test_a_run_that_somebody_writes_is_never_taken_for_a_still_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    store = Store(tmp_path / "run.db")
+    store.commit({"records": [record(1, 1)]})
+    reader = Store(tmp_path / "run.db", read_only=True)
+    store.commit({"records": [record(2, 2)]})
+    assert reader.last_seq == 2
+    reader.close()
     store.close()
