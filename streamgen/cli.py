@@ -22,6 +22,7 @@ EXIT_CODES = (
 
 _RECIPE = click.Path(path_type=Path, dir_okay=False)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_GROUPS = ["stages", "models", "sources", "sinks", "metrics", "rewards", "agents"]
 _overrides = click.option(
     "--set",
     "overrides",
@@ -69,7 +70,7 @@ def run_command(
     """Run RECIPE until its records are accepted, its source has ended or its budget is spent.
 
     Ctrl-C stops it gently: what is in flight is finished and kept. A second Ctrl-C stops at once. Either way the same
-    command goes on later, and pays for nothing twice.
+    command goes on later, and pays for no stored answer again.
     """
     with told():
         from streamgen.command_run import run_recipe
@@ -156,6 +157,19 @@ def inspect(directory: Path, what: str, number: int, where: str | None, tracebac
         from streamgen.inspection import show
 
         Console().print(show(directory, what, number, where=where, traceback=traceback))
+
+
+@main.command("list", short_help="Show what a recipe can name, and its settings.")
+@click.argument("group", type=click.Choice(_GROUPS), default="stages")
+@click.argument("name", required=False)
+def list_command(group: str, name: str | None) -> None:
+    """Show what a recipe can name in a group (stages if not given); with NAME what that one does and its settings."""
+    with told():
+        from rich.console import Console
+
+        from streamgen.command_list import details, overview
+
+        Console().print(details(group, name) if name else overview(group))
 
 
 @main.group(short_help="List and fetch models that run here.")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from streamgen import registry
 from streamgen.cli import main
 
 RECIPE = """
@@ -270,3 +271,21 @@ def test_a_spent_budget_ends_with_3_and_more_of_it_goes_on(tmp_path: Path, slow_
     second = subprocess.run(command, capture_output=True, text=True, check=False)
     assert second.returncode == 0
     assert json.loads(second.stdout)["statistics"]["spent"]["requests"] <= 9
+
+
+@pytest.mark.parametrize("group", ["stages", "models", "sources", "sinks", "metrics", "rewards", "agents"])
+def test_all_that_a_recipe_can_name_is_listed_with_its_settings(group: str) -> None:
+    listed = call("list", group)
+    assert listed.exit_code == 0
+    for name in registry.names(group):
+        assert name in listed.stdout
+        assert call("list", group, name).exit_code == 0
+
+
+def test_the_settings_of_a_stage_come_with_types_bounds_and_defaults() -> None:
+    rows = [line.split() for line in call("list", "stages", "labelled").stdout.splitlines()]
+    assert ["model", "string", "required"] in rows
+    assert ["top_p", "number", ">", "0", "<=", "1", "or", "null"] in rows
+    assert ["shots", "integer", ">=", "1", "3"] in rows
+    unknown = call("list", "stages", "labeled")
+    assert unknown.exit_code == 2 and "did you mean 'labelled'" in unknown.stderr
