@@ -100,7 +100,7 @@ class Demand:
     def _wake(self) -> None:
         if self.on_over is not None and self.is_over:
             self.on_over()
-        if self._waiter is not None:
+        if self._waiter is not None and (self.is_over or self.line > self.outstanding):
             if not self._waiter.done():
                 self._waiter.set_result(None)
             self._waiter = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import TextIO
 
 from streamgen.errors import LockedError, RecipeError
 
-_FILE = "run.lock"
-_LOOKS = 100  # times that a starting run waits for somebody who only looks
-_LOOK_S = 0.01
+_FILE = "run.lock"  # taken by runs alone: who cannot have it at once is refused
+_LIVE = "run.lock.live"  # held by the run; whoever looks shares it for an instant, which the run waits for
 
 
 @contextmanager
@@ -22,13 +20,14 @@ def locked(directory: Path) -> Iterator[None]:
 
     Raises LockedError, with the other process's number, while somebody else holds it.
     """
-    with _opened(directory / _FILE) as file:
-        if not _taken(file.fileno()):
+    with _opened(directory / _FILE) as file, _opened(directory / _LIVE) as live:
+        if not _try_lock(file.fileno()):
             file.seek(0)
             owner = file.read().strip() or "unknown"
             raise LockedError(
                 f"another process (pid {owner}) runs in {directory}; wait for it, stop it, or choose another directory"
             )
+        _wait_for_lookers(live.fileno())
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -38,22 +37,10 @@ def locked(directory: Path) -> Iterator[None]:
 def is_locked(directory: Path) -> bool:
     """Whether a process runs in the directory at this moment. Whoever looks never makes a starting run fail."""
     try:
-        with (directory / _FILE).open() as file:
+        with (directory / _LIVE).open() as file:
             return not _try_lock(file.fileno(), is_shared=True)
     except OSError:
         return False
-
-
-def _taken(descriptor: int) -> bool:
-    """Take the lock; False where a run has it. Those who only look share it for a moment, and are waited for."""
-    for _ in range(_LOOKS):
-        if _try_lock(descriptor):
-            return True
-        if not _try_lock(descriptor, is_shared=True):
-            return False
-        _unlock(descriptor)
-        time.sleep(_LOOK_S)
-    return False
 
 
 def _opened(path: Path) -> TextIO:
@@ -81,9 +68,11 @@ def _try_lock(descriptor: int, *, is_shared: bool = False) -> bool:
     return True
 
 
-def _unlock(descriptor: int) -> None:
+def _wait_for_lookers(descriptor: int) -> None:
+    """Hold what lookers share; no other run is here, so that the wait is as short as a look."""
     try:
         import fcntl
-    except ImportError:  # Windows, where no lock is shared
+    except ImportError:  # Windows, where nothing can be shared: a look may fail instead
+        _try_lock(descriptor)
         return
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)

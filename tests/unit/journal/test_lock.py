@@ -3,6 +3,7 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -21,21 +22,31 @@ def test_a_directory_is_held_once_and_free_again(tmp_path: Path) -> None:
         pass
 
 
-def test_a_starting_run_waits_for_those_who_only_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "run.lock").touch()
-    looking = (tmp_path / "run.lock").open()
-    fcntl.flock(looking, fcntl.LOCK_SH)
-    waits: list[float] = []
+def test_a_starting_run_waits_for_those_who_only_look(tmp_path: Path) -> None:
+    entered = Event()
 
-    def wait(seconds: float) -> None:
-        waits.append(seconds)
-        looking.close()
+    def start() -> None:
+        with locked(tmp_path):
+            entered.set()
 
-    monkeypatch.setattr("streamgen.journal.lock.time.sleep", wait)
-    assert not is_locked(tmp_path)
+    (tmp_path / "run.lock.live").touch()
+    with (tmp_path / "run.lock.live").open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert not is_locked(tmp_path)  # a second look, at the same time
+        run = Thread(target=start)
+        run.start()
+        assert not entered.is_set()
+    run.join(timeout=60)
+    assert entered.is_set()
+
+
+def test_a_look_at_a_run_leaves_it_its_lock(tmp_path: Path) -> None:
     with locked(tmp_path):
         assert is_locked(tmp_path)
-    assert len(waits) == 1
+        assert is_locked(tmp_path)
+        with pytest.raises(LockedError), locked(tmp_path):
+            pass
+        assert is_locked(tmp_path)
 
 
 def test_a_directory_where_nothing_can_be_written_is_told(tmp_path: Path) -> None:
