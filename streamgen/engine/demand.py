@@ -66,8 +66,8 @@ class Demand:
                 return taken
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-            if self.missing is not None:
-                await asyncio.sleep(0)  # let the sink count what comes along with a drop
+            if self.line < self.in_flight:  # the quota is near: let the sink count what comes along with a drop
+                await asyncio.sleep(0)
         return 0
 
     def give_back(self, credits: int) -> None:
