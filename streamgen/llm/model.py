@@ -7,6 +7,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
+from streamgen.llm.told import Told
 from streamgen.record import NO_USAGE, Usage, Value
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -20,7 +21,11 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How tokens are drawn; what is None is left to the endpoint."""
+    """How tokens are drawn; what is None is left to the endpoint.
+
+    `idempotency_key` names the call over its retries, for servers that answer a repeated call from memory; it travels
+    as a header, never in the body.
+    """
 
     temperature: float | None = None
     top_p: float | None = None
@@ -33,6 +38,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stop: tuple[str, ...] | None = None
     seed: int | None = None
     extra: Mapping[str, Value] = {}
+    idempotency_key: str = ""
 
 
 class ChatRequest(Sampling, frozen=True, kw_only=True, omit_defaults=True):
@@ -52,13 +58,17 @@ Request: TypeAlias = ChatRequest | CompletionRequest
 
 
 class Response(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the model wrote. `finish_reason` is "stop", "length" (cut at `max_tokens`) or the endpoint's own word."""
+    """What the model wrote. `finish_reason` is "stop", "length" (cut at `max_tokens`) or the endpoint's own word.
+
+    `told` is what the server said of its limits; the endpoint takes it in and hands the response on without it.
+    """
 
     text: str
     finish_reason: str = "stop"
     usage: Usage = NO_USAGE
     model: str = ""
     reasoning: str | None = None
+    told: Told | None = None
 
 
 class Model(Protocol):

@@ -137,6 +137,8 @@ class OpenAIModel:
         """The request's fields are named as in the dialect: it is encoded as it is, behind the model's name."""
         schema = request.schema if isinstance(request, ChatRequest) else None
         try:
+            if request.idempotency_key:
+                request = msgspec.structs.replace(request, idempotency_key="")
             if schema is None and not request.extra:
                 return self._start + _encode(request)[1:]
             fields = msgspec.to_builtins(request)
