@@ -21,11 +21,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How tokens are drawn; what is None is left to the endpoint.
-
-    `idempotency_key` names the call over its retries, for servers that answer a repeated call from memory; it travels
-    as a header, never in the body.
-    """
+    """How tokens are drawn; what is None is left to the endpoint."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -38,17 +34,26 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stop: tuple[str, ...] | None = None
     seed: int | None = None
     extra: Mapping[str, Value] = {}
+
+
+class Call(Sampling, frozen=True, kw_only=True, omit_defaults=True):
+    """What every request has.
+
+    `idempotency_key` names the call over its retries, for servers that answer a repeated call from memory; it travels
+    as a header, never in the body.
+    """
+
     idempotency_key: str = ""
 
 
-class ChatRequest(Sampling, frozen=True, kw_only=True, omit_defaults=True):
+class ChatRequest(Call, frozen=True, kw_only=True, omit_defaults=True):
     """A conversation to be continued; `schema` is the JSON Schema that the answer must fit."""
 
     messages: tuple[Message, ...]
     schema: Mapping[str, Value] | None = None
 
 
-class CompletionRequest(Sampling, frozen=True, kw_only=True, omit_defaults=True):
+class CompletionRequest(Call, frozen=True, kw_only=True, omit_defaults=True):
     """Raw text to be continued, without a chat template."""
 
     prompt: str
