@@ -16,10 +16,11 @@ import anyio
 import msgspec
 
 from streamgen.errors import EndpointError
-from streamgen.llm.limits import Limiter, Limits
+from streamgen.llm.limits import Limiter, Limits, Pass
 from streamgen.llm.model import ChatRequest, Model, Request, Response
 from streamgen.llm.retry import FATAL, PAID, CallError, Kind, RetryPolicy, Tries
 from streamgen.llm.tokens import TokenEstimate
+from streamgen.llm.told import Told
 from streamgen.record import NO_USAGE, Usage
 
 _Dollars = Annotated[float, msgspec.Meta(ge=0)]
@@ -81,7 +82,8 @@ class _Waiter:
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
         self.event = asyncio.Event()
-        self.granted = self.is_gone = False
+        self.granted: Pass | None = None
+        self.is_gone = False
 
 
 class Endpoint:
@@ -177,21 +179,20 @@ class Endpoint:
         )
 
     async def _attempt(self, request: Request, priority: int) -> Response:
-        tokens = used = self.estimate(request).tokens
-        await self._turn(priority, tokens)
-        started = self._clock()
+        tokens = self.estimate(request).tokens
+        pass_ = await self._turn(priority, tokens)
         self._requests += 1
         try:
             response = await self._ask(request)
-            used = response.usage.tokens
-            self._answered(self._clock() - started)
+            self._answered(pass_, response)
             return response
         except CallError as error:
-            used = 0 if error.kind in _NOT_WORKED_ON else error.usage.tokens or tokens
-            self._failed(error, started)
+            self._failed(pass_, error)
+            raise
+        except BaseException:
+            self._limiter.cancelled(pass_, self._clock(), tokens)
             raise
         finally:
-            self._limiter.finish(tokens, used, self._clock())
             self._dispatch()
 
     async def _ask(self, request: Request) -> Response:
@@ -203,20 +204,27 @@ class Endpoint:
         self._estimate.learn(request, usage)
         return _with_usage(response, self._pay(usage))
 
-    def _answered(self, latency_s: float) -> None:
+    def _answered(self, pass_: Pass, response: Response) -> None:
+        now = self._clock()
         self._responses += 1
-        self._latencies.append(latency_s)
-        self._limiter.succeeded()
+        self._latencies.append(now - pass_.at)
+        self._limiter.answered(pass_, now, response.usage.tokens, response.told)
 
-    def _failed(self, error: CallError, started: float) -> None:
+    def _failed(self, pass_: Pass, error: CallError) -> None:
+        now = self._clock()
         self._failures[error.kind] += 1
         if error.usage.calls:
             error.usage = self._pay(error.usage)
         if error.kind in _TELLS_LOAD:
-            now = self._clock()
-            self._limiter.overloaded(started, now)
-            if error.retry_after_s:
-                self._limiter.hold(now + min(error.retry_after_s, self._retry.patience_s))
+            wait_s = min(error.retry_after_s or 0.0, self._retry.patience_s)
+            by_rate = error.kind is Kind.RATE_LIMITED
+            self._limiter.refused(pass_, now, Told(retry_after_s=wait_s), by_rate=by_rate)
+        elif error.kind in PAID:
+            self._limiter.answered(pass_, now, error.usage.tokens or pass_.tokens, None)
+        else:
+            used = 0 if error.kind in _NOT_WORKED_ON else error.usage.tokens or pass_.tokens
+            tells_load = error.kind in (Kind.TIMEOUT, Kind.RESET)
+            self._limiter.failed(pass_, now, used, tells_load=tells_load)
 
     def _pay(self, usage: Usage) -> Usage:
         if self.price:
@@ -233,21 +241,21 @@ class Endpoint:
             waiter.event.set()
         raise EndpointError(self._fatal) from error
 
-    async def _turn(self, priority: int, tokens: int) -> None:
-        """Wait in line; afterwards the caller owns a slot and has to finish it."""
+    async def _turn(self, priority: int, tokens: int) -> Pass:
+        """Wait in line; afterwards the caller owns a slot and has to give it back."""
         if self._fatal:
             raise EndpointError(self._fatal)
-        if not self._line and self._limiter.ready_at(tokens) <= (now := self._clock()):
-            self._limiter.start(tokens, now)
-            return
+        if not self._line and self._limiter.ready_at(tokens, now := self._clock()) <= now:
+            return self._limiter.start(tokens, now)
         waiter = _Waiter(tokens)
         heapq.heappush(self._line, (-priority, next(self._numbers), waiter))
         self._waiting += 1
         self._dispatch()
         try:
             await waiter.event.wait()
-            if self._fatal:
-                raise EndpointError(self._fatal)
+            if self._fatal or not waiter.granted:
+                raise EndpointError(self._fatal or f"endpoint {self.name!r}: a call was woken before its turn")
+            return waiter.granted
         except BaseException:
             self._leave(waiter)
             raise
@@ -256,7 +264,7 @@ class Endpoint:
 
     def _leave(self, waiter: _Waiter) -> None:
         if waiter.granted:
-            self._limiter.withdraw(waiter.tokens, self._clock())
+            self._limiter.withdraw(waiter.granted, self._clock())
         waiter.is_gone = True
         self._dispatch()
 
@@ -266,11 +274,10 @@ class Endpoint:
         while self._line:
             waiter = self._line[0][2]
             if not waiter.is_gone:
-                ready_at = self._limiter.ready_at(waiter.tokens)
+                ready_at = self._limiter.ready_at(waiter.tokens, now)
                 if ready_at > now:
                     break
-                self._limiter.start(waiter.tokens, now)
-                waiter.granted = True
+                waiter.granted = self._limiter.start(waiter.tokens, now)
                 waiter.event.set()
             heapq.heappop(self._line)
         self._come_back(ready_at if self._line else math.inf, now)

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from streamgen.llm.retry import Count, Positive
+from streamgen.llm.told import Told
 
 AUTO_CONCURRENCY = 64
 
@@ -59,8 +60,18 @@ class Bucket:
             self._due += difference * self._interval_s
 
 
+class Pass:
+    """What a call holds from its start to its end: a slot and the tokens that were reserved for it."""
+
+    __slots__ = ("at", "tokens")
+
+    def __init__(self, tokens: float, at: float) -> None:
+        self.tokens = tokens
+        self.at = at
+
+
 class Limiter:
-    """Decides when a call may start, and counts those in flight.
+    """Decides when a call may start, and counts those in flight; every pass that `start` gives has to be ended.
 
     With `concurrency = "auto"` the cap is halved, at most once a round trip, when the server says that it has too
     much to do, and grows by one a round trip up to 64 (additive increase, multiplicative decrease: Chiu and Jain,
@@ -81,7 +92,7 @@ class Limiter:
         """How many calls may be in flight now."""
         return int(self._cap)
 
-    def ready_at(self, tokens: float) -> float:
+    def ready_at(self, tokens: float, now: float) -> float:
         """The earliest time at which a call of about `tokens` may start; infinity while no slot is free."""
         if self.in_flight >= self.concurrency:
             return math.inf
@@ -92,37 +103,49 @@ class Limiter:
             at = max(at, self._tokens.ready_at(tokens))
         return at
 
-    def start(self, tokens: float, now: float) -> None:
+    def start(self, tokens: float, now: float) -> Pass:
         """Take a slot, one request and the estimated tokens."""
         self.in_flight += 1
         if self._requests:
             self._requests.take(1, now)
         if self._tokens:
             self._tokens.take(tokens, now)
+        return Pass(tokens, now)
 
-    def withdraw(self, tokens: float, now: float) -> None:
-        """Undo `start` for a call that was not sent."""
+    def withdraw(self, pass_: Pass, now: float) -> None:
+        """Undo `start` for a call that was never sent."""
         if self._requests:
             self._requests.adjust(-1, now)
-        self.finish(tokens, 0, now)
+        self._finish(pass_, now, 0)
 
-    def finish(self, tokens: float, used: float, now: float) -> None:
-        """Free the slot; the call was taken for `tokens` and used `used`."""
-        self.in_flight -= 1
-        if self._tokens:
-            self._tokens.adjust(used - tokens, now)
-
-    def hold(self, until: float) -> None:
-        """Start nothing before this time: the server said so (`Retry-After`)."""
-        self._held_until = max(self._held_until, until)
-
-    def succeeded(self) -> None:
-        """An answer came: room for one more call a round trip."""
+    def answered(self, pass_: Pass, now: float, used_tokens: float, told: Told | None) -> None:
+        """An answer came, of use or not: room for one more call a round trip."""
         if self._adaptive:
             self._cap = min(AUTO_CONCURRENCY, self._cap + 1 / self._cap)
+        self._finish(pass_, now, used_tokens)
 
-    def overloaded(self, started: float, now: float) -> None:
-        """A call that started then was refused: halve the cap, unless that was done since."""
+    def refused(self, pass_: Pass, now: float, told: Told | None, *, by_rate: bool) -> None:
+        """The server would not take the call: 429 (`by_rate`), 503 or 529."""
+        self._overloaded(pass_.at, now)
+        if told and told.retry_after_s:
+            self._held_until = max(self._held_until, now + told.retry_after_s)
+        self._finish(pass_, now, 0)
+
+    def failed(self, pass_: Pass, now: float, used_tokens: float, *, tells_load: bool) -> None:
+        """The call failed in another way; timeouts and broken connections may come of too much load."""
+        self._finish(pass_, now, used_tokens)
+
+    def cancelled(self, pass_: Pass, now: float, used_tokens: float) -> None:
+        """The call was cut off in flight; `used_tokens` is what it probably took."""
+        self._finish(pass_, now, used_tokens)
+
+    def _finish(self, pass_: Pass, now: float, used: float) -> None:
+        self.in_flight -= 1
+        if self._tokens:
+            self._tokens.adjust(used - pass_.tokens, now)
+
+    def _overloaded(self, started: float, now: float) -> None:
+        """Halve the cap, unless that was done since the call started."""
         if self._adaptive and started >= self._cut_at:
             self._cap = max(1.0, min(self._cap, self.in_flight) / 2)
             self._cut_at = now
