@@ -14,7 +14,7 @@ from streamgen.engine.actor import Letter
 from streamgen.engine.graph import SINK, SOURCE
 from streamgen.gate import Gate
 from streamgen.journal.journal import Journal
-from streamgen.log import mask
+from streamgen.masking import mask
 from streamgen.record import Columns, Record
 from streamgen.source import BadRow
 from streamgen.summary import End, RunStatistics

@@ -38,7 +38,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except StreamgenError as error:
-        from streamgen.log import mask
+        from streamgen.masking import mask
 
         click.secho(f"error: {mask(str(error))}", fg="red", err=True)
         sys.exit(error.exit_code)

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import MutableMapping
 from typing import Any, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-_SECRET = re.compile(r"\b(sk|pk|rk|hf|gsk|xai)[-_][A-Za-z0-9_\-]{8,}|(?<=Bearer )\S+")
-
-
-def mask(text: str) -> str:
-    """The text with whatever looks like a key replaced.
-
-    >>> mask("401 for sk-abcdefgh12345678")
-    '401 for ***'
-    """
-    return _SECRET.sub("***", text)
+from streamgen.masking import mask
 
 
 def _mask_values(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from streamgen.control.agent import Reward
 from streamgen.errors import RewardError, suggestion
-from streamgen.log import mask
+from streamgen.masking import mask
 from streamgen.record import Record, Value
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from streamgen.errors import ModelError
-from streamgen.log import mask
+from streamgen.masking import mask
 from streamgen.record import NO_USAGE, Usage
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from streamgen.control.controller import TrialResult
 from streamgen.errors import RecipeError
 from streamgen.files import replacing
-from streamgen.log import mask
+from streamgen.masking import mask
 from streamgen.record import Value
 from streamgen.report.charts import blocks_of, reward_chart
 from streamgen.report.facts import Facts, facts_of

@@ -35,7 +35,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         made = [("good", "streamgen.generate.chat:chat"), ("broken", "streamgen.nothing:here")]
         return [EntryPoint(name, value, group) for name, value in made if group == "streamgen.stages"]
 
-    monkeypatch.setattr(registry, "entry_points", entry_points)
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
 
 
 @pytest.mark.usefixtures("installed")
