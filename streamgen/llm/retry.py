@@ -51,7 +51,10 @@ _NEVER_AGAIN = frozenset({Kind.BAD_REQUEST, *FATAL} - {Kind.UNREACHABLE})
 
 
 class CallError(ModelError):
-    """One call failed. `usage` is what was paid for it all the same; the message holds no key."""
+    """One call failed. `usage` is what was paid for it all the same; the message holds no key.
+
+    `told` is what the server said of its limits with its refusal; `retry_after_s` stands in it too.
+    """
 
     def __init__(
         self,
@@ -61,12 +64,14 @@ class CallError(ModelError):
         status: int | None = None,
         retry_after_s: float | None = None,
         usage: Usage = NO_USAGE,
+        told: Told | None = None,
     ) -> None:
         super().__init__(mask(message))
         self.kind = kind
         self.status = status
-        self.retry_after_s = retry_after_s
+        self.retry_after_s = told.retry_after_s if told and retry_after_s is None else retry_after_s
         self.usage = usage
+        self.told = told
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
