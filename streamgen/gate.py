@@ -46,7 +46,7 @@ class Gate:
     async def accept(self, block: Block) -> None:
         """The engine's sink: returning means that the records are kept."""
         await self._journal.room()
-        fresh = []
+        fresh: list[Record] = []
         for record, ack in zip(block.records, block.acks, strict=True):
             if self._pace.is_full:
                 await self._pace.room()

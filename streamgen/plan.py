@@ -22,7 +22,7 @@ from streamgen.llm.limits import AUTO_CONCURRENCY
 from streamgen.llm.model import Model
 from streamgen.llm.spec import ModelSpec
 from streamgen.recipe import Recipe, StageSpec, check, with_defaults
-from streamgen.record import Record, Usage
+from streamgen.record import NO_USAGE, Record
 from streamgen.settings import Settings
 from streamgen.source import BadRow, checked
 
@@ -199,8 +199,9 @@ def with_provenance(handler: Handler) -> Handler:
 
 
 def _stamp(record: Record, context: Context[Any]) -> Record:
-    usage = record.meta.usage or Usage(calls=0)
-    for response in context.calls:
-        usage += response.usage
-    models = (*record.meta.models, *(response.model for response in context.calls if response.model))
+    calls, meta = context.calls, record.meta
+    if len(calls) == 1 and meta.usage is None and not meta.models:
+        return record.with_meta(usage=calls[0].usage, models=(calls[0].model,) if calls[0].model else ())
+    usage = sum((response.usage for response in calls), meta.usage or NO_USAGE)
+    models = (*meta.models, *(response.model for response in calls if response.model))
     return record.with_meta(usage=usage, models=tuple(dict.fromkeys(models)))

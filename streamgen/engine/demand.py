@@ -98,9 +98,12 @@ class Demand:
         self._wake()
 
     def _wake(self) -> None:
-        if self.on_over is not None and self.is_over:
+        is_over = self.is_over
+        if is_over and self.on_over is not None:
             self.on_over()
-        if self._waiter is not None and (self.is_over or self.line > self.outstanding):
+        # The line never passes `in_flight`: mostly there is no need to work it out.
+        has_free = self._waiter is not None and self.outstanding < self.in_flight and self.line > self.outstanding
+        if self._waiter is not None and (is_over or has_free):
             if not self._waiter.done():
                 self._waiter.set_result(None)
             self._waiter = None
