@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hop": ("benchmarks.hop:command", "what a hop of the engine costs, beside a bare chain of asyncio.Queues"),
     "hour": ("benchmarks.hour:command", "what an hour of engine time costs on virtual time"),
     "memory": ("benchmarks.memory:command", "peak memory of 2,000 and of 20,000 records over HTTP"),
+    "run": ("benchmarks.suite:command", "clients at workloads, beside a bare aiohttp loop, on a mock endpoint"),
 }
 """Name -> (module:function, what it measures). The function gets the arguments behind the name."""
 

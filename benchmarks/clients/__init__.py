@@ -1,0 +1,1 @@
+"""One script a client. The contract is in contract.py."""
