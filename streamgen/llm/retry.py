@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from streamgen.errors import ModelError
+from streamgen.llm.told import Told
 from streamgen.masking import mask
 from streamgen.record import NO_USAGE, Usage
 
