@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import Iterator, Mapping
 from os.path import normpath
 from pathlib import Path
@@ -16,7 +16,8 @@ from streamgen.journal.journal import Journal
 from streamgen.journal.projection import Projection
 from streamgen.journal.store import FILE_NAME, Store
 from streamgen.llm.budget import Ledger
-from streamgen.llm.caller import JournaledCaller
+from streamgen.llm.caller import JournaledCaller, run_id_of
+from streamgen.llm.spend import spends_of
 from streamgen.metrics import Accumulator
 from streamgen.plan import Plan
 from streamgen.readmit import readmitting
@@ -68,8 +69,8 @@ def _assembled(recipe: Recipe, directory: Path | None, plan: Plan, store: Store)
     past = past_of(store)
     plan = msgspec.structs.replace(plan, graph=readmitting(plan.graph, past.accepted))
     demand = Demand(plan.tickets_in_flight, missing)
-    ledger = Ledger(recipe.run.budget, time.monotonic)
-    ledger.restore(past.usage, past.usage.calls, past.minutes)
+    ledger = Ledger(recipe.run.budget, asyncio.get_running_loop().time)
+    ledger.restore(spends_of(store), past.minutes)
     tuning = Tuning(plan.settings, controller, plan.endpoints)
     metrics: dict[str, Accumulator] = {part.name: part.build("metrics") for part in recipe.metrics}
     _remember(store, past, plan, tuning, metrics)
@@ -108,6 +109,7 @@ def _caller(
         plan.endpoints,
         ledger,
         journal,
+        run_id=run_id_of(journal.store),
         seed=recipe.seed,
         priorities={stage.name: place for place, stage in enumerate(plan.graph.stages)},
         replay=past.replay,

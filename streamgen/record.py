@@ -16,12 +16,16 @@ META_KEY = "_meta"
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens that were read and written, summed over `calls` responses; `cost_usd` is None where a price is unknown."""
+    """Tokens that were read and written, summed over `calls` responses.
+
+    `cost_usd` is None where no price is known; where it leaves out calls of unknown price, `at_least` is True.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     calls: int = 1
     cost_usd: float | None = None
+    at_least: bool | msgspec.UnsetType = msgspec.UNSET  # not written where it does not matter
 
     @property
     def tokens(self) -> int:
@@ -35,7 +39,13 @@ class Usage(msgspec.Struct, frozen=True):
             self.completion_tokens + other.completion_tokens,
             self.calls + other.calls,
             (self.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None,
+            True if known and (_lacks(self) or _lacks(other)) else msgspec.UNSET,
         )
+
+
+def _lacks(usage: Usage) -> bool:
+    """Whether there are calls of unknown price in it."""
+    return (usage.cost_usd is None and usage.calls > 0) or usage.at_least is True
 
 
 NO_USAGE = Usage(calls=0)

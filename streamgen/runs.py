@@ -128,6 +128,7 @@ class Run:
             [endpoint.statistics() for endpoint in self._parts.plan.endpoints.values()],
             self._parts.ledger.spent(),
             {name: metric.result() for name, metric in self._parts.metrics.items()},
+            self._parts.ledger.spends(),
         )
 
     def summary(self) -> Summary:

@@ -11,6 +11,7 @@ from streamgen.control.controller import ControllerSummary
 from streamgen.engine.statistics import EngineStatistics
 from streamgen.llm.budget import Spent
 from streamgen.llm.endpoint import EndpointStatistics
+from streamgen.llm.spend import Spend
 from streamgen.record import Value
 
 Reason: TypeAlias = Literal["running", "done", "source_ended", "budget", "interrupted", "stopped", "failed"]
@@ -42,7 +43,8 @@ class End(msgspec.Struct, frozen=True):
 class RunStatistics(msgspec.Struct, frozen=True):
     """A run's state. `engine` and `endpoints` are of this session; `accepted`, `spent`, `metrics` of all of them.
 
-    `failed` counts dead letters, `surplus` records beyond the quota, both of this session.
+    `failed` counts dead letters, `surplus` records beyond the quota, both of this session. `spends` is what was spent
+    by model and stage, in all sessions.
     """
 
     name: str
@@ -54,6 +56,7 @@ class RunStatistics(msgspec.Struct, frozen=True):
     endpoints: Sequence[EndpointStatistics]
     spent: Spent
     metrics: Mapping[str, Mapping[str, Value]]
+    spends: Sequence[Spend] = ()
 
 
 class Summary(msgspec.Struct, frozen=True):

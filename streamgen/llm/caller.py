@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
+from hashlib import blake2b
 from typing import Any, TypeAlias
 from zlib import crc32
 
@@ -11,21 +14,28 @@ import msgspec
 from streamgen.context import Context
 from streamgen.errors import FatalError, StopRun, UnknownName
 from streamgen.journal.journal import Journal
+from streamgen.journal.store import Store
 from streamgen.llm.budget import Ledger, Reservation
 from streamgen.llm.endpoint import Endpoint
 from streamgen.llm.model import Request, Response
+from streamgen.llm.spend import Account
+from streamgen.llm.tokens import sane
 from streamgen.record import Usage
 
 CallKey: TypeAlias = tuple[int, str, str, int]
 """Ticket, stage, record id, number of the call: what names a call for ever, whatever its prompt was drawn from."""
 
+_RUN_ID = "run.id"
+
 _encode = msgspec.json.Encoder().encode
 _decode_response = msgspec.json.Decoder(Response).decode
+_replace = msgspec.structs.replace
 
 
 class JournaledCaller:
     """Answers from the journal what was paid before, and pays, within the budget, for what was not.
 
+    `run_id` is the run's own, of all its sessions: with the call's key it makes the key that servers know the call by.
     `stopped_by` holds the first reason for which a call was refused.
     """
 
@@ -35,6 +45,7 @@ class JournaledCaller:
         ledger: Ledger,
         journal: Journal,
         *,
+        run_id: bytes = b"",
         seed: int = 0,
         priorities: Mapping[str, int] | None = None,
         replay: dict[CallKey, Response] | None = None,
@@ -42,7 +53,8 @@ class JournaledCaller:
     ) -> None:
         self.endpoints, self.ledger, self.journal = endpoints, ledger, journal
         self.stopped_by: StopRun | None = None
-        self._seed = seed
+        self._run_id = run_id
+        self._seed = crc32(str(seed).encode())
         self._priorities = priorities or {}
         self._replay = replay or {}
         self._is_enough = is_enough
@@ -56,38 +68,65 @@ class JournaledCaller:
         context.asked += 1
         if stored := self._replay.pop(key, None):
             return stored
-        if request.seed is None:
-            request = msgspec.structs.replace(request, seed=crc32(repr((self._seed, key)).encode()) & 0x7FFF_FFFF)
-        return await self._pay(key, model, request)
+        return await self._pay(key, model, self._named(key, request))
+
+    def _named(self, key: CallKey, request: Request) -> Request:
+        """The request with a seed and an idempotency key of its own, unless it has them: the same in every session."""
+        ticket, stage, record, n = key
+        name = f"{ticket}/{stage}/{n}/{record}".encode()
+        seed, own = request.seed, request.idempotency_key
+        return _replace(
+            request,
+            seed=crc32(name, self._seed) & 0x7FFF_FFFF if seed is None else seed,
+            idempotency_key=own or blake2b(name, key=self._run_id, digest_size=16).hexdigest(),
+        )
 
     async def _pay(self, key: CallKey, model: str, request: Request) -> Response:
         endpoint = self._endpoint(model)
-        estimate = endpoint.estimate(request)
+        account = self.ledger.account(model, key[1])
+        priority = self._priorities.get(key[1], 0)
+        reservation = await self._reserve(account, endpoint, request, priority)
         try:
-            if self._is_enough():
-                raise StopRun("enough records are accepted")
-            reservation = self.ledger.reserve(estimate.tokens, estimate.usd)
-        except StopRun as error:
-            self.stopped_by = self.stopped_by or error
-            raise
-        try:
-            response = await endpoint.call(request, priority=self._priorities.get(key[1], 0))
+            response = await endpoint.call(request, priority=priority)
         except BaseException as error:
-            self._settle_failed(key, model, error, reservation)
+            self._settle_failed(key, account, error, reservation)
             raise
-        self.ledger.settle(reservation, response.usage)
+        self.ledger.settle(reservation, account, response.usage)
         self._note(key, model, request, response)
         return response
 
-    def _settle_failed(self, key: CallKey, model: str, error: BaseException, reservation: Reservation) -> None:
+    async def _reserve(self, account: Account, endpoint: Endpoint, request: Request, priority: int) -> Reservation:
+        ledger = self.ledger
+        expect = partial(_expected, account, endpoint, request) if ledger.weighs else Reservation
+        try:
+            self._check_wanted()
+            if ledger.take(expected := expect()):
+                return expected
+            granted = await ledger.turn(expect, priority)
+            try:
+                self._check_wanted()  # it may have waited for long
+            except StopRun:
+                ledger.refund(granted)
+                raise
+            return granted
+        except StopRun as error:
+            self.stopped_by = self.stopped_by or error
+            raise
+
+    def _check_wanted(self) -> None:
+        if self._is_enough():
+            raise StopRun("enough records are accepted")
+
+    def _settle_failed(self, key: CallKey, account: Account, error: BaseException, reservation: Reservation) -> None:
         """Useless answers are paid for all the same."""
         usage = getattr(error, "usage", None)
         if usage is None or not usage.calls:
             self.ledger.refund(reservation)
             return
-        self.ledger.settle(reservation, usage)
+        usage = sane(usage)
+        self.ledger.settle_useless(reservation, account, usage)
         ticket, stage, *_ = key
-        self.journal.append("wasted", ticket, stage, model, *_paid(usage))
+        self.journal.append("wasted", ticket, stage, account.model, *_paid(usage))
 
     def _note(self, key: CallKey, model: str, request: Request, response: Response) -> None:
         self.journal.append("calls", *key, model, _encode(request), _encode(response), *_paid(response.usage))
@@ -101,6 +140,23 @@ class JournaledCaller:
 
 class UnknownModel(UnknownName, FatalError):
     """A handler asked for a model that the recipe does not name: a mistake in the program, so the run stops."""
+
+
+def run_id_of(store: Store) -> bytes:
+    """What tells this run's calls from those of any other: drawn once, at the run's beginning."""
+    if (found := store.fact(_RUN_ID)) is not None:
+        return found
+    drawn = secrets.token_bytes(16)
+    store.commit({"facts": [(_RUN_ID, drawn)]})
+    return drawn
+
+
+def _expected(account: Account, endpoint: Endpoint, request: Request) -> Reservation:
+    """What a call of this stage will cost; before the first answer of a session, what earlier ones cost on average."""
+    if account.answers and not account.learned:
+        return Reservation(account.mean_tokens, account.mean_usd)
+    estimate = endpoint.estimate(request)
+    return Reservation(estimate.tokens, estimate.usd, not account.answers)
 
 
 def _paid(usage: Usage) -> tuple[int, int, int, float | None]:

@@ -7,6 +7,9 @@ from streamgen.record import Usage
 
 _MESSAGE_TOKENS = 4  # what chat templates put around a message
 _WEIGHT = 0.05  # of the newest answer; about the last 20 count
+_MOST = 10**12  # more in one answer is no count; sums of them stay within what a database can add
+_LONGEST = 10**6  # tokens that are learned from: no model reads or writes more today
+_DENSEST = 4.0  # tokens a character: one a byte of UTF-8
 
 
 def characters(request: Request) -> int:
@@ -14,6 +17,19 @@ def characters(request: Request) -> int:
     if isinstance(request, ChatRequest):
         return sum(len(message.content) for message in request.messages)
     return len(request.prompt)
+
+
+def sane(usage: Usage) -> Usage:
+    """The server's count, with what cannot be (less than nothing, more than all) cut off.
+
+    >>> sane(Usage(-5, 10**30)).tokens
+    1000000000000
+    """
+    read, written = usage.prompt_tokens, usage.completion_tokens
+    if 0 <= read <= _MOST and 0 <= written <= _MOST:
+        return usage
+    cost_usd = None if usage.cost_usd is None else max(usage.cost_usd, 0.0)
+    return Usage(min(max(read, 0), _MOST), min(max(written, 0), _MOST), usage.calls, cost_usd)
 
 
 class TokenEstimate:
@@ -38,14 +54,14 @@ class TokenEstimate:
 
     def usage(self, request: Request, response: Response) -> Usage:
         """What the response used: the server's count, or a guess where it gives none."""
-        usage = response.usage
+        usage = sane(response.usage)
         if usage.tokens:
             return usage
         return Usage(self.prompt_tokens(request), 1 + round(len(response.text) * self._per_character))
 
     def learn(self, request: Request, usage: Usage) -> None:
-        """Take in the server's count of one call."""
+        """Take in the server's count of one call; one that cannot be true teaches little."""
         if (read := characters(request)) >= 100:  # the chat template rules the count of shorter ones
-            self._per_character += _WEIGHT * (usage.prompt_tokens / read - self._per_character)
-        written = float(usage.completion_tokens)
+            self._per_character += _WEIGHT * (min(usage.prompt_tokens / read, _DENSEST) - self._per_character)
+        written = float(min(usage.completion_tokens, _LONGEST))
         self._answer = written if self._answer is None else self._answer + _WEIGHT * (written - self._answer)

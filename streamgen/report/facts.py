@@ -15,6 +15,7 @@ from streamgen.inspection import DropRow, SessionRow, State, drops_of, json_of, 
 from streamgen.journal.lock import is_locked
 from streamgen.journal.store import Store
 from streamgen.llm.endpoint import EndpointStatistics
+from streamgen.llm.spend import Spend, spends_of, total
 from streamgen.record import META_KEY, Value
 from streamgen.summary import End
 
@@ -44,24 +45,6 @@ class StageFacts(msgspec.Struct, frozen=True):
     def passed(self) -> int:
         """Records that went on, or are in its hands."""
         return max(0, self.received - self.dropped - self.failed)
-
-
-class Spend(msgspec.Struct, frozen=True):
-    """What a stage asked of a model. `useless` answers were paid for as well; `unpriced` ones have no known price."""
-
-    model: str
-    stage: str
-    answers: int = 0
-    useless: int = 0
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    usd: float = 0.0
-    unpriced: int = 0
-
-    def __add__(self, other: Spend) -> Spend:
-        numbers = [getattr(self, name) + getattr(other, name) for name in self.__struct_fields__[2:]]
-        return Spend(self.model, self.stage, *numbers)
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -121,7 +104,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def spent(self) -> Spend:
         """Over all models and stages."""
-        return sum(self.spends, Spend("all", ""))
+        return total(self.spends)
 
 
 def facts_of(directory: Path) -> Facts:
@@ -150,7 +133,7 @@ def _facts(store: Store, is_alive: bool) -> Facts:
         letters=sum(by_stage.values()),
         sessions=sessions,
         stages=_stages(store, sessions, by_stage),
-        spends=_spends(store),
+        spends=spends_of(store),
         endpoints=last.endpoints if last else [],
         failures=[_failure(store, n, count) for n, count in kinds[:KINDS_OF_FAILURE]],
         kinds_of_failure=len(kinds),
@@ -203,21 +186,6 @@ def _source(sessions: Sequence[SessionRow], bad: int) -> StageFacts:
     """The source as a stage, for the sake of the rows that could not be read."""
     issued = sum(session.statistics.engine.tickets_issued for session in sessions)
     return StageFacts("source", "", issued + bad, issued, bad, (), None)
-
-
-def _spends(store: Store) -> list[Spend]:
-    sums = "sum(requests), sum(prompt_tokens), sum(completion_tokens), coalesce(sum(cost_usd), 0.0)"
-    query = (
-        f"SELECT model, stage, count(*), 0, {sums}, count(*) - count(cost_usd) FROM calls GROUP BY model, stage"
-        f" UNION ALL"
-        f" SELECT model, stage, 0, count(*), {sums}, count(*) - count(cost_usd) FROM wasted GROUP BY model, stage"
-    )
-    found: dict[tuple[str, str], Spend] = {}
-    for row in store.read(query):
-        spend = msgspec.convert(row, tuple[str, str, int, int, int, int, int, float, int])
-        key = spend[:2]
-        found[key] = found.get(key, Spend(*key)) + Spend(*spend)
-    return [found[key] for key in sorted(found)]
 
 
 def _kinds_of_failure(store: Store) -> list[tuple[int, int]]:

@@ -232,8 +232,8 @@ def test_useless_answers_count_as_spending(tmp_path: Path) -> None:
         wasted=[(1, "a", "main", 7, 3, 1, 0.5), (1, "b", "main", 1, 1, 1, None)],
     )
     facts = facts_of(directory)
-    assert facts.spends == [Spend("main", "a", 1, 1, 3, 17, 8, 0.75, 0), Spend("main", "b", 0, 1, 1, 1, 1, 0.0, 1)]
-    assert facts.spent == Spend("all", "", 1, 2, 4, 18, 9, 0.75, 1)
+    assert facts.spends == [Spend("main", "a", 1, 2, 3, 17, 8, 0.75, 0), Spend("main", "b", 0, 1, 1, 1, 1, None, 1)]
+    assert facts.spent == Spend("all", "", 1, 3, 4, 18, 9, 0.75, 1)
 
 
 def test_a_hundred_thousand_records_give_a_page_below_two_megabytes(tmp_path: Path) -> None:
