@@ -124,12 +124,17 @@ class Limiter:
             self._cap = min(AUTO_CONCURRENCY, self._cap + 1 / self._cap)
         self._finish(pass_, now, used_tokens)
 
-    def refused(self, pass_: Pass, now: float, told: Told | None, *, by_rate: bool) -> None:
-        """The server would not take the call: 429 (`by_rate`), 503 or 529."""
+    def refused(self, pass_: Pass, now: float, told: Told | None, *, by_rate: bool) -> float:
+        """The server would not take the call: 429 (`by_rate`), 503 or 529. The time at which it may stand in line again.
+
+        That is now, unless everybody has to stop: the limiter paces what is sent, so a refused call that goes to the
+        front of the line needs no wait of its own.
+        """
         self._overloaded(pass_.at, now)
         if told and told.retry_after_s:
             self._held_until = max(self._held_until, now + told.retry_after_s)
         self._finish(pass_, now, 0)
+        return max(now, self._held_until)
 
     def failed(self, pass_: Pass, now: float, used_tokens: float, *, tells_load: bool) -> None:
         """The call failed in another way; timeouts and broken connections may come of too much load."""
