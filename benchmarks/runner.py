@@ -73,20 +73,21 @@ class Session:
         rows = (encode({"id": id, "prompt": prompt}) for id, prompt in prompts(workload))
         self._prompts.write_bytes(b"\n".join(rows) + b"\n")
 
-    def start(self, *, resume: bool = False) -> Process:
+    def start(self) -> Process:
         """The client's process."""
         told = msgspec.to_builtins(self._workload)
         del told["endpoint"], told["clients"], told["kill_at"], told["about"]
-        told |= {"base_url": self._mock.base_url, "model": "mock", "prompts": str(self._prompts), "resume": resume}
+        told |= {"base_url": self._mock.base_url, "model": "mock", "prompts": str(self._prompts)}
+        told["resume"] = self._workload.kill_at is not None
         self._file.write_text(json.dumps(told))
         script = ROOT / "benchmarks" / "clients" / f"{_SCRIPTS.get(self._client, self._client)}.py"
         command = [python_of(self._client), str(script), str(self._file), str(self._out)]
         env = {**os.environ, "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "sk-none"}
         return Process(command, self._core, env=env, output=self._log)
 
-    def run(self, *, resume: bool = False) -> tuple[Usage, float]:
+    def run(self) -> tuple[Usage, float]:
         """The client's usage to its end, and when it was started."""
-        with self.start(resume=resume) as process:
+        with self.start() as process:
             return process.wait(PATIENCE_S), process.started
 
     def killed_and_resumed(self, share: float) -> Measured:
@@ -95,11 +96,11 @@ class Session:
             while process.is_alive and self._mock.counters()["paid"] < share * self._workload.records:
                 time.sleep(0.01)
             process.kill()
-        before = self._mock.counters()
-        usage, started = self.run(resume=True)
+        before = self._mock.counters()  # of the requests that were in flight, all connections are closed now
+        usage, started = self.run()
         result = self.result(usage, started)
         first = next((at for at in self._mock.history()["arrivals"] if at > started), None)
-        result.kill = {"paid_before": before["paid"], "in_flight": before["in_flight"]}
+        result.kill = {"paid_before": before["paid"], "in_flight": before["cut"]}
         result.start_s = first - started if first else None
         return result
 

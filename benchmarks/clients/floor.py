@@ -14,7 +14,7 @@ from benchmarks.clients.contract import Report, Work, read_work
 
 TRIES = 11  # ten retries
 BACKOFF_S = 0.1
-_AT_ONCE = 64  # where nothing is told
+AT_ONCE = 64  # where nothing is told
 
 
 class Row(msgspec.Struct):
@@ -105,7 +105,7 @@ async def main(work: Work, rows: Iterator[Row], out: BinaryIO, report: Report) -
         connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=work["timeout_s"]),
         headers={"Content-Type": "application/json"}, cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:  # fmt: skip
-        count = work["concurrency"] or _AT_ONCE
+        count = work["concurrency"] or AT_ONCE
         lost = await asyncio.gather(*(worker(rows, work, session, out, report) for _ in range(count)))
     report.write(lost=sum(lost))
 

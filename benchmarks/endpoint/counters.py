@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
+Clock: TypeAlias = Callable[[], float]
 _WINDOW_S = 60.0
 
 
 class Counters:
     """Counts of one run. Paid means: a full usable answer was produced for this prompt."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = time.perf_counter) -> None:
+        self._clock = clock
         self.statuses: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.asked: dict[str, int] = {}
@@ -51,7 +54,7 @@ class Counters:
 
     def summary(self) -> Mapping[str, object]:
         """All of it as JSON; times of the clock on the wall are in seconds since 1970."""
-        offset = time.time() - time.perf_counter()
+        offset = time.time() - self._clock()
         windows = window_sums(self.admitted, self.tokens, _WINDOW_S)
         return {
             "requests": self.requests,
@@ -78,7 +81,7 @@ class Counters:
 
     def history(self) -> Mapping[str, object]:
         """Every arrival, admission with its tokens, and answer, on the clock on the wall."""
-        offset = time.time() - time.perf_counter()
+        offset = time.time() - self._clock()
         return {
             "arrivals": [at + offset for at in self.arrivals],
             "admitted": [at + offset for at in self.admitted],

@@ -10,7 +10,7 @@ import msgspec
 from benchmarks.endpoint.answers import Answers
 from benchmarks.endpoint.config import Config
 from benchmarks.endpoint.connection import Connection, header, message
-from benchmarks.endpoint.counters import Counters
+from benchmarks.endpoint.counters import Clock, Counters
 from benchmarks.endpoint.draws import key_of
 from benchmarks.endpoint.faults import fault_of
 from benchmarks.endpoint.latency import service_s
@@ -53,14 +53,14 @@ class Job:
 class Endpoint:
     """A server's state and rules; connections call `request` and `gone`."""
 
-    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
-        self.config, self._loop = config, loop
+    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop, clock: Clock = time.perf_counter) -> None:
+        self.config, self._loop, self._clock = config, loop, clock
         self._answers = Answers(config)
         self._can_fail, self._has_latency = bool(config.faults), config.latency_ms > 0
         self._clear()
 
     def _clear(self) -> None:
-        self.counters = Counters()
+        self.counters = Counters(self._clock)
         self._buckets = Buckets(self.config)
         self._slots: Slots[Job] = Slots(self.config.slots)
         self._jobs: dict[Connection, Job] = {}
@@ -104,7 +104,7 @@ class Endpoint:
     # A request's way
 
     def _chat(self, connection: Connection, head: bytes, body: bytes) -> None:
-        now = time.perf_counter()
+        now = self._clock()
         self.counters.arrived(now)
         try:
             prompt = _prompt(body)
@@ -217,7 +217,7 @@ class Endpoint:
         """The answer goes to all who wait; the key's answer is kept where one was made."""
         if job.idempotency_key is not None and status == "200":
             self._memory[job.idempotency_key] = data
-        now = time.perf_counter()
+        now = self._clock()
         for connection, arrived in job.waiting:
             self._jobs.pop(connection, None)
             self.counters.answered(status, arrived, now)
@@ -233,7 +233,7 @@ class Endpoint:
 
     def _reply(self, connection: Connection, status: str, arrived: float, data: bytes) -> None:
         """An answer without a job."""
-        self.counters.answered(status, arrived, time.perf_counter())
+        self.counters.answered(status, arrived, self._clock())
         connection.send(data)
 
 
