@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import anyio
 import msgspec
 
 from streamgen.control.agent import Reward, Trial
@@ -32,7 +33,7 @@ class Clerk:
         self.failed = self.surplus = 0
         self.bad_rows = bad_rows
         self._journal, self._controller, self._session = journal, controller, session
-        self._began, self._started = time.time(), time.monotonic()
+        self._began, self._started = time.time(), anyio.current_time()
 
     def settled(self, acks: Sequence[Ack], gate: Gate) -> None:
         """Tickets ended. Of those that were abandoned nothing is written: the next session runs them again."""
@@ -80,7 +81,7 @@ class Clerk:
 
     def session(self, end: End, statistics: RunStatistics) -> None:
         """How the session stands; a later note replaces it."""
-        seconds = time.monotonic() - self._started
+        seconds = anyio.current_time() - self._started
         self._journal.append("sessions", self._session, self._began, seconds, end.reason, _encode(statistics))
         self._journal.append("facts", "end", _encode(end))
         if self._controller:

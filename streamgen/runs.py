@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -202,6 +203,7 @@ class Run:
         controller = self._parts.controller
         async with anyio.create_task_group() as heart:
             heart.start_soon(self._beat)
+            heart.start_soon(self._stop_in_time)
             async with anyio.create_task_group() as learning:
                 if controller:
                     learning.start_soon(controller.run)
@@ -214,6 +216,14 @@ class Run:
         while True:
             self._clerk.session(self._end, self.statistics())
             await anyio.sleep(_HEARTBEAT_S)
+
+    async def _stop_in_time(self) -> None:
+        """End a run whose minutes are used up, also where no call asks for them."""
+        ledger, caller = self._parts.ledger, self._parts.caller
+        if (left_s := ledger.seconds_left()) < math.inf:
+            await anyio.sleep(left_s)
+            caller.stopped_by = caller.stopped_by or ledger.out_of_time()
+            self._engine.stop(str(caller.stopped_by))
 
     async def _close_endpoints(self) -> None:
         for endpoint in self._parts.plan.endpoints.values():
