@@ -12,8 +12,9 @@ from streamgen.errors import RecipeError, UnknownName
 from streamgen.export_formats import FORMATS, Chosen, Row, Unfit
 from streamgen.files import compression_of, replacing, zstd_compress
 from streamgen.inspection import reading
+from streamgen.journal.pages import Stored
 from streamgen.journal.sinks import is_own_file
-from streamgen.journal.store import Store, Stored
+from streamgen.journal.store import Store
 from streamgen.record import META_KEY, Record
 
 _PAGE_ROWS = 8192

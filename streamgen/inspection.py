@@ -15,7 +15,8 @@ from streamgen.control.agent import Reward, Trial
 from streamgen.control.controller import TrialResult
 from streamgen.errors import JournalError, RecipeError
 from streamgen.journal.lock import is_locked
-from streamgen.journal.store import FILE_NAME, Cell, Store
+from streamgen.journal.progress import Cell
+from streamgen.journal.store import FILE_NAME, Store
 from streamgen.record import Columns, Record, Value, decode
 from streamgen.summary import Reason, RunStatistics
 

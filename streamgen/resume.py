@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from itertools import groupby
-from operator import itemgetter
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -12,7 +12,8 @@ import msgspec
 from streamgen.control.agent import Reward, Trial
 from streamgen.engine.graph import SOURCE
 from streamgen.errors import RecipeError
-from streamgen.journal.store import Store, unsettled
+from streamgen.journal.progress import Progress
+from streamgen.journal.store import Store
 from streamgen.llm.caller import CallKey, stored_response
 from streamgen.llm.model import Response
 from streamgen.llm.spec import ModelSpec
@@ -95,15 +96,16 @@ def past_of(store: Store) -> Past:
     (sessions, seconds) = store.one("SELECT count(*), coalesce(sum(seconds), 0) FROM sessions")
     if not sessions:
         return Past()
-    open_tickets, following = unsettled(store)
+    progress = store.progress()
+    traces = [left for left in progress.open.values() if left]
     return Past(
         int(sessions),
-        open_tickets,
-        following,
-        dict(_paid_calls(store, open_tickets)),
-        frozenset(_ids(store, "records", open_tickets)),
-        frozenset(_ids(store, "surplus", open_tickets)),
-        _usage(store),
+        sorted(progress.open),
+        progress.following,
+        dict(_paid_calls(store, progress)),
+        frozenset(chain.from_iterable(left.accepted for left in traces)),
+        frozenset(chain.from_iterable(left.surplus for left in traces)),
+        _usage(progress),
         float(seconds or 0) / 60,
         [msgspec.json.decode(_blob(body), type=Trial) for (body,) in store.read("SELECT body FROM trials ORDER BY id")],
         [
@@ -114,48 +116,39 @@ def past_of(store: Store) -> Past:
             (int(ticket or 0), msgspec.json.decode(_blob(settings)))
             for ticket, settings in store.read("SELECT ticket, settings FROM retunes ORDER BY ticket")
         ],
-        _bad_rows(store),
+        progress.letters.get(SOURCE, 0),
     )
 
 
 def settled_records(store: Store) -> Iterator[tuple[int, list[Record]]]:
     """Each settled ticket with its records, accepted or surplus, in order of tickets."""
-    query = (
-        "SELECT outcomes.ticket, body FROM outcomes LEFT JOIN"
-        " (SELECT ticket, seq AS place, body FROM records UNION ALL SELECT ticket, n, body FROM surplus) AS made"
-        " ON made.ticket = outcomes.ticket ORDER BY outcomes.ticket, place"
-    )
-    for ticket, rows in groupby(store.rows(query), key=itemgetter(0)):
-        yield int(ticket), [decode(body) for _, body in rows if isinstance(body, bytes)]
+    progress = store.progress()
+    made: defaultdict[int, list[Record]] = defaultdict(list)
+    for body in chain(
+        (stored.body for page in store.pages() for stored in page),
+        (_blob(body) for (body,) in store.rows("SELECT body FROM surplus ORDER BY n")),
+    ):
+        record = decode(body)
+        made[record.meta.ticket].append(record)
+    for ticket in range(progress.following):
+        if ticket not in progress.open:
+            yield ticket, made.get(ticket, [])
 
 
-def _paid_calls(store: Store, tickets: Sequence[int]) -> Iterator[tuple[CallKey, Response]]:
-    query = "SELECT stage, record, n, response FROM calls WHERE ticket = ?"
-    for ticket in tickets:
-        for stage, record, n, response in store.read(query, ticket):
-            yield (ticket, str(stage), str(record), int(n or 0)), stored_response(_blob(response))
+def _paid_calls(store: Store, progress: Progress) -> Iterator[tuple[CallKey, Response]]:
+    """The calls of tickets that are not settled."""
+    for page in sorted(progress.holders):
+        for call in store.calls(page):
+            if call.ticket in progress.open:
+                yield (call.ticket, call.stage, call.record, call.n), stored_response(bytes(call.response))
 
 
-def _ids(store: Store, table: str, tickets: Sequence[int]) -> Iterator[str]:
-    if tickets:
-        wanted = set(tickets)
-        rows = store.rows(f"SELECT ticket, id FROM {table} WHERE ticket >= ?", min(tickets))
-        yield from (str(id_) for ticket, id_ in rows if ticket in wanted)
-
-
-def _bad_rows(store: Store) -> int:
-    (count,) = store.one("SELECT count(*) FROM letters WHERE stage = ?", SOURCE)
-    return int(count or 0)
-
-
-def _usage(store: Store) -> Usage:
-    paid = "SELECT prompt_tokens, completion_tokens, requests, cost_usd FROM"
-    query = (
-        "SELECT sum(prompt_tokens), sum(completion_tokens), sum(requests), sum(cost_usd)"
-        f" FROM ({paid} calls UNION ALL {paid} wasted)"
-    )
-    prompt, completion, requests, cost = store.one(query)
-    return Usage(int(prompt or 0), int(completion or 0), int(requests or 0), None if cost is None else float(cost))
+def _usage(progress: Progress) -> Usage:
+    spent = [spent for stages in progress.spent.values() for spent in stages.values()]
+    usage = Usage(sum(each.prompt_tokens for each in spent), sum(each.completion_tokens for each in spent),
+                  sum(each.requests for each in spent))  # fmt: skip
+    is_known = any(each.unpriced < each.requests for each in spent)
+    return msgspec.structs.replace(usage, cost_usd=sum(each.usd for each in spent)) if is_known else usage
 
 
 def _model(spec: object) -> Value:

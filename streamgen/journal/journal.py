@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Protocol, TypeVar, TypeVarTuple
 
@@ -9,7 +10,9 @@ import anyio
 from anyio.to_thread import run_sync
 
 from streamgen.errors import FatalError, JournalError
-from streamgen.journal.store import Cell, Store, Stored
+from streamgen.journal.pages import Stored
+from streamgen.journal.progress import Cell, Row
+from streamgen.journal.store import Store
 
 COMMIT_INTERVAL_S = 0.02  # group commit: a sync of the disk costs milliseconds, so many rows share one
 _ROOM = 2000  # rows that may wait for a commit: some 2 MB, and ten commits' worth at 2,500 records a second
@@ -50,7 +53,7 @@ class Journal:
         self.last_seq = store.last_seq  # of the last accepted record, committed or not
         self.committed_seq = self.last_seq
         self._interval_s = interval_s
-        self._pending: dict[str, list[tuple[Cell, ...]]] = {}
+        self._pending: defaultdict[str, list[Row]] = defaultdict(list)
         self._appended = self._committed = 0
         self._something = anyio.Event()
         self._commit_done = anyio.Event()
@@ -68,9 +71,10 @@ class Journal:
 
     def append(self, table: str, *cells: Cell) -> None:
         """One more row of a table."""
-        self._pending.setdefault(table, []).append(cells)
+        if not self._pending:
+            self._something.set()
+        self._pending[table].append(cells)
         self._appended += 1
-        self._something.set()
 
     def accept(self, ticket: int, record_id: str, body: bytes) -> int:
         """One more accepted record; its place in the order of acceptance."""
@@ -122,7 +126,7 @@ class Journal:
         self.store.close()
 
     async def _commit(self) -> None:
-        rows, self._pending = self._pending, {}
+        rows, self._pending = self._pending, defaultdict(list)
         count, seq = self._appended, self.last_seq
         if not self._is_closed:
             self._something = anyio.Event()

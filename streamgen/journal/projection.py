@@ -9,8 +9,8 @@ import anyio
 
 from streamgen.errors import JournalError
 from streamgen.journal.journal import Journal, JournalFailed
+from streamgen.journal.pages import Stored
 from streamgen.journal.sinks import Sink
-from streamgen.journal.store import Stored
 
 _PAGE = 512  # records written at a time
 _INTERVAL_S = 0.2  # between two syncs while the run goes on: a reader of the file sees records that old at most

@@ -12,7 +12,7 @@ import msgspec
 
 from streamgen.errors import RecipeError
 from streamgen.files import compression_of, zstd_compress
-from streamgen.journal.store import Stored
+from streamgen.journal.pages import Stored
 from streamgen.record import META_KEY, Record, decode
 
 _MEMBER_BYTES = 1 << 20  # compressed files grow by members of about this much text

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
+
+import msgspec
 
 from streamgen.errors import JournalError
-from streamgen.journal.schema import APPLICATION_ID, INSERTS, SCHEMA, VERSION
+from streamgen.journal.pages import (
+    Memory,
+    RecordPage,
+    Stored,
+    StoredCall,
+    call_page,
+    calls_of,
+    memories_of,
+    memory_pages,
+    outcome_page,
+    record_pages,
+)
+from streamgen.journal.progress import Cell, Ended, Progress, Row, Rows
+from streamgen.journal.schema import APPLICATION_ID, INSERTS, LOG_BYTES, PAGE_BYTES, SCHEMA, VERSION
 
 FILE_NAME = "run.db"
 
-_ROWS_A_STATEMENT = 64  # of at most 11 cells; SQLite takes 32,766 of them (999 before 3.32)
+Retain: TypeAlias = Literal["all", "accepted"]
 
-Cell: TypeAlias = int | float | str | bytes | None
-Rows: TypeAlias = Mapping[str, Sequence[tuple[Cell, ...]]]
-
-
-class Stored(NamedTuple):
-    """An accepted record: its place in the order of acceptance, from 1, and its JSON line."""
-
-    seq: int
-    body: bytes
+_decode_progress = msgspec.json.Decoder(Progress).decode
 
 
 class Store:
@@ -34,8 +40,10 @@ class Store:
     Use it from one thread at a time.
     """
 
-    def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path | None, *, read_only: bool = False, retain: Retain = "all") -> None:
         self.path = path
+        self._retain = retain
+        self._progress: Progress | None = None  # as committed; the writer's own, so that it need not read it again
         with _explained(path):
             self._db = _connect(path, read_only)
             try:
@@ -48,11 +56,24 @@ class Store:
         return f"<Store {self.path or 'temporary'}>"
 
     def commit(self, rows: Rows) -> None:
-        """Write all rows in one transaction: after it they are on disk, and before it none of them is."""
-        with _explained(self.path), self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        """Write all rows in one transaction: after it they are on disk, and before it none of them is.
+
+        What is counted and which tickets are open changes with them. Raises JournalError.
+        """
+        progress, self._progress = self._progress or self.progress(), None
+        with self._transaction():
+            ended = progress.take(rows)
             for table, values in rows.items():
-                self._insert(table, values)
+                if table in INSERTS:
+                    self._db.executemany(INSERTS[table], values)
+            self._add_pages(rows, ended, progress.call_page)
+            self._note(progress)
+        self._progress = progress
+
+    def progress(self) -> Progress:
+        """How far the run is, as of the last commit."""
+        found = self.read("SELECT body FROM progress")
+        return _decode_progress(_bytes(found[0][0])) if found else Progress()
 
     def read(self, query: str, *parameters: Cell) -> list[tuple[Cell, ...]]:
         """All rows of a query."""
@@ -75,48 +96,90 @@ class Store:
 
     def records(self, after: int, limit: int) -> list[Stored]:
         """Accepted records behind the `after`-th, in order of acceptance."""
-        with _explained(self.path):
-            query = "SELECT seq, body FROM records WHERE seq > ? ORDER BY seq LIMIT ?"
-            return [Stored(*row) for row in self._db.execute(query, (after, limit))]
+        found: list[Stored] = []
+        for page in self.pages(after):
+            found += page
+            if len(found) >= limit:
+                break
+        return found[: max(0, limit)]
 
-    def pages(self, after: int = 0, size: int = 256) -> Iterator[list[Stored]]:
+    def pages(self, after: int = 0) -> Iterator[list[Stored]]:
         """All accepted records behind the `after`-th, a page at a time."""
-        while page := self.records(after, size):
-            yield page
-            after = page[-1].seq
+        with _explained(self.path):
+            while row := self._db.execute(_NEXT_PAGE, (after,)).fetchone():
+                page = RecordPage(*row)
+                yield page.records(after)
+                after = page.last
 
     @property
     def last_seq(self) -> int:
         """How many records were accepted so far."""
-        (count,) = self.one("SELECT coalesce(max(seq), 0) FROM records")
-        return int(count or 0)
+        (last,) = self.one("SELECT coalesce(max(last), 0) FROM record_pages")
+        return int(last or 0)
+
+    def calls(self, page: int) -> list[StoredCall]:
+        """The calls of a page; none where it was not retained."""
+        return [call for (body,) in self.read("SELECT body FROM call_pages WHERE n = ?", page)
+                for call in calls_of(_bytes(body))]  # fmt: skip
+
+    def memories(self, stage: str) -> Iterator[list[Memory]]:
+        """What a stage remembers, a page at a time, in the order in which records passed it."""
+        for (body,) in self.rows("SELECT body FROM memory_pages WHERE stage = ? ORDER BY n", stage):
+            yield memories_of(_bytes(body))
 
     def use_surplus(self, wanted: int | None) -> int:
         """Turn up to `wanted` surplus records (None: all) into accepted ones, the oldest first; how many there were."""
         query = "SELECT n, ticket, id, body FROM surplus ORDER BY n LIMIT ?"
         rows = self.read(query, -1 if wanted is None else wanted)
-        if not rows:
-            return 0
-        last = self.last_seq
-        with _explained(self.path), self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            numbered = [(last + i, ticket, id_, body) for i, (_, ticket, id_, body) in enumerate(rows, 1)]
-            self._db.executemany(INSERTS["records"], numbered)
-            self._db.executemany("DELETE FROM surplus WHERE n = ?", [(n,) for n, *_ in rows])
-            accepted = [(ticket,) for _, ticket, _, _ in rows]
-            self._db.executemany("UPDATE outcomes SET outcome = 'accepted' WHERE ticket = ?", accepted)
+        if rows:
+            self._accept(rows)
         return len(rows)
+
+    def _accept(self, surplus: Sequence[Row]) -> None:
+        numbered = [(seq, *row[1:]) for seq, row in enumerate(surplus, self.last_seq + 1)]
+        used = [(_int(ticket), str(id_)) for _, ticket, id_, _ in surplus]
+        progress, self._progress = self._progress or self.progress(), None
+        with self._transaction():
+            self._add_records(numbered)
+            self._db.executemany("DELETE FROM surplus WHERE n = ?", [row[:1] for row in surplus])
+            turned = self._db.executemany("DELETE FROM only_surplus WHERE ticket = ?", {used_[:1] for used_ in used})
+            progress.use_surplus(used, turned.rowcount)
+            self._note(progress)
+        self._progress = progress
 
     def close(self) -> None:
         """Let go of the file; its write-ahead log is folded in."""
         self._db.close()
 
-    def _insert(self, table: str, rows: Sequence[tuple[Cell, ...]]) -> None:
-        """Many rows a statement: sqlite3 lets go of the interpreter at each, and a busy loop gives it back late."""
-        insert, _, row = INSERTS[table].partition(" VALUES ")
-        for start in range(0, len(rows), _ROWS_A_STATEMENT):
-            part = rows[start : start + _ROWS_A_STATEMENT]
-            self._db.execute(f"{insert} VALUES {', '.join([row] * len(part))}", tuple(chain.from_iterable(part)))
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _explained(self.path), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+
+    def _note(self, progress: Progress) -> None:
+        self._db.execute("INSERT OR REPLACE INTO progress VALUES (1, ?)", (msgspec.json.encode(progress),))
+
+    def _add_pages(self, rows: Rows, ended: Ended, page: int) -> None:
+        if records := rows.get("records"):
+            self._add_records(records)
+        if outcomes := rows.get("outcomes"):
+            self._db.execute("INSERT INTO outcome_pages VALUES (NULL, ?)", (outcome_page(outcomes),))
+            only_surplus = [row[:1] for row in outcomes if row[1] == "surplus"]
+            self._db.executemany("INSERT INTO only_surplus VALUES (?)", only_surplus)
+        if memories := rows.get("memories"):
+            self._db.executemany("INSERT INTO memory_pages VALUES (NULL, ?, ?)", memory_pages(memories))
+        calls = rows.get("calls", ())
+        if self._retain == "accepted":
+            calls = [call for call in calls if call[0] not in ended.tickets]
+            self._db.executemany("DELETE FROM call_pages WHERE n = ?", [(freed,) for freed in ended.pages])
+        if calls:
+            self._db.execute("INSERT INTO call_pages VALUES (?, ?)", (page, call_page(calls)))
+
+    def _add_records(self, records: Sequence[Row]) -> None:
+        if (first := _int(records[0][0])) != self.last_seq + 1:
+            raise JournalError(f"record {first} was to be stored behind record {self.last_seq}: a mistake of streamgen")
+        self._db.executemany("INSERT INTO record_pages VALUES (?, ?, ?)", record_pages(records))
 
     def _prepare(self, read_only: bool) -> None:
         (application_id,) = self._db.execute("PRAGMA application_id").fetchone()
@@ -130,37 +193,27 @@ class Store:
             raise JournalError(
                 f"{self.path} was written by a newer streamgen (format {version}, this one knows {VERSION}); upgrade"
             )
-
+        elif version < VERSION:
+            raise JournalError(
+                f"{self.path} was written by an older streamgen (format {version}, this one knows {VERSION}); "
+                "go on with the version that made it, or choose another directory"
+            )
         if not read_only:
             self._set_durability()
 
     def _set_durability(self) -> None:
         """Only now: a foreign database must stay as it is."""
-        for pragma in ("journal_mode = WAL", "synchronous = FULL") if self.path else ("synchronous = OFF",):
+        durable = ("journal_mode = WAL", "synchronous = FULL", f"wal_autocheckpoint = {LOG_BYTES // PAGE_BYTES}")
+        for pragma in ("secure_delete = OFF", *(durable if self.path else ("synchronous = OFF",))):
             self._db.execute(f"PRAGMA {pragma}")
 
     def _create(self) -> None:
         marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
+        self._db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         self._db.executescript(f"BEGIN; {SCHEMA} {marks} COMMIT;")
 
 
-def unsettled(store: Store) -> tuple[list[int], int]:
-    """Tickets below the highest known one that have no outcome, and the first ticket that was never issued."""
-    (highest,) = store.one(
-        "SELECT max((SELECT coalesce(max(ticket), -1) FROM outcomes), (SELECT coalesce(max(ticket), -1) FROM calls),"
-        " (SELECT coalesce(max(ticket), -1) FROM records), (SELECT coalesce(max(ticket), -1) FROM surplus))"
-    )
-    following = int(highest if highest is not None else -1) + 1
-    gaps: list[int] = []
-    query = (
-        "SELECT ticket, before FROM (SELECT ticket, lag(ticket, 1, -1) OVER (ORDER BY ticket) AS before"
-        " FROM outcomes) WHERE ticket > before + 1"
-    )
-    for ticket, before in store.read(query):
-        gaps.extend(range(_int(before) + 1, _int(ticket)))
-    (settled_up_to,) = store.one("SELECT coalesce(max(ticket), -1) FROM outcomes")
-    gaps.extend(range(_int(settled_up_to) + 1, following))
-    return gaps, following
+_NEXT_PAGE = "SELECT last, count, lines FROM record_pages WHERE last > ? ORDER BY last LIMIT 1"
 
 
 def _connect(path: Path | None, read_only: bool) -> sqlite3.Connection:

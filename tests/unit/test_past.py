@@ -15,7 +15,7 @@ from streamgen.journal.store import Store
 from streamgen.quality.exact_duplicate import ExactDuplicate, ExactDuplicateSettings
 from streamgen.readmit import readmitting
 from streamgen.recipe import Part, Recipe, RunSpec
-from streamgen.record import Record, encode
+from streamgen.record import Meta, Record, encode
 from streamgen.resume import adopt, differences, past_of, settled_records
 
 
@@ -82,9 +82,9 @@ def test_the_past_tells_what_was_paid_stored_and_left_open() -> None:
             "sessions": [(1, 0.0, 90.0, "running", b""), (2, 0.0, 30.0, "stopped", b"")],
             "outcomes": [(0, "accepted", None, None), (2, "accepted", None, None)],
             "calls": [
-                (n, "a", f"{n}.0", 3, "main", b"", response, 10, 5, 1, 0.5) for n in (0, 1)
+                (n, "a", f"{n}.0", 3, "main", b"{}", response, 10, 5, 1, 0.5) for n in (0, 1)
             ],
-            "wasted": [(0, "a", "main", 1, 2, 3, 0.25)],
+            "wasted": [(0, "a", "main", 1, 2, 3, 0.25), (0, "b", "main", 0, 0, 1, None)],
             "records": [(1, 0, "0.0", b"{}"), (2, 1, "1.0", b"{}")],
             "surplus": [(1, "1.1", b"{}"), (2, "2", b"{}")],
             "retunes": [(5, b'{"a.x":1}')],
@@ -95,7 +95,7 @@ def test_the_past_tells_what_was_paid_stored_and_left_open() -> None:
     assert (past.sessions, past.minutes, past.unsettled, past.following) == (2, 2.0, [1], 3)
     assert [(key, stored.text) for key, stored in past.replay.items()] == [((1, "a", "1.0", 3), "hi")]
     assert (past.accepted, past.surplus) == ({"1.0"}, {"1.1"})
-    assert (past.usage.prompt_tokens, past.usage.completion_tokens, past.usage.calls) == (21, 12, 5)
+    assert (past.usage.prompt_tokens, past.usage.completion_tokens, past.usage.calls) == (21, 12, 6)
     assert past.usage.cost_usd == 1.25
     assert past.retunes == [(5, {"a.x": 1})]
     assert past.bad_rows == 1
@@ -104,7 +104,7 @@ def test_the_past_tells_what_was_paid_stored_and_left_open() -> None:
 
 def test_settled_tickets_come_in_order_with_all_that_they_gave() -> None:
     store = Store(None)
-    body = {id_: encode(Record(id_)) for id_ in ("0.0", "0.1", "2", "3")}
+    body = {id_: encode(Record(id_, {}, Meta(ticket=int(id_[0])))) for id_ in ("0.0", "0.1", "2", "3")}
     store.commit(
         {
             "outcomes": [(ticket, "accepted", None, None) for ticket in (2, 1, 0)],

@@ -7,9 +7,10 @@ import anyio.lowlevel
 import pytest
 
 from streamgen.journal.journal import COMMIT_INTERVAL_S, Journal, JournalFailed
+from streamgen.journal.progress import Cell, Rows
 from streamgen.journal.projection import Projection
 from streamgen.journal.sinks import ListSettings, ListSink
-from streamgen.journal.store import Cell, Rows, Store
+from streamgen.journal.store import Store
 from streamgen.record import Record, encode
 from streamgen.virtual_time import run_virtual
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from streamgen.errors import JournalError
-from streamgen.journal.store import Cell, Store, unsettled
+from streamgen.journal.progress import Cell, Progress, Spent, Traces
+from streamgen.journal.store import Store
 
 
 @pytest.fixture(params=["file", "temporary"])
@@ -26,21 +27,43 @@ def record(seq: int, ticket: int, body: bytes = b"{}") -> tuple[Cell, ...]:
 
 
 def call(ticket: int) -> tuple[Cell, ...]:
-    return (ticket, "stage", str(ticket), 0, "main", b"", b"", 1, 1, 1, None)
+    return (ticket, "stage", str(ticket), 0, "main", b"{}", b"{}", 1, 1, 1, None)
+
+
+def unsettled(store: Store) -> tuple[list[int], int]:
+    progress = store.progress()
+    return sorted(progress.open), progress.following
 
 
 def test_a_commit_is_all_or_nothing(store: Store) -> None:
-    with pytest.raises(JournalError, match="UNIQUE constraint"):
-        store.commit({"outcomes": outcome(1), "records": [record(1, 1), record(1, 2)]})
-    assert (store.last_seq, store.read("SELECT * FROM outcomes")) == (0, [])
+    with pytest.raises(JournalError, match="NOT NULL constraint"):
+        store.commit(
+            {"outcomes": outcome(1), "records": [record(1, 1)], "rewards": [(1, b"")], "surplus": [(2, "2", None)]}
+        )
+    assert (store.last_seq, store.read("SELECT * FROM outcomes"), store.progress()) == (0, [], Progress())
     store.commit({"outcomes": outcome(1), "records": [record(1, 1)]})
     assert store.last_seq == 1
 
 
+def test_a_record_that_is_not_the_next_one_is_refused(store: Store) -> None:
+    with pytest.raises(JournalError, match="record 2 was to be stored behind record 0"):
+        store.commit({"records": [record(2, 1)]})
+
+
 def test_records_come_in_pages_in_order(store: Store) -> None:
-    store.commit({"records": [record(seq, 10 - seq, b"%d" % seq) for seq in range(1, 8)]})
-    assert [[stored.seq for stored in page] for page in store.pages(after=1, size=3)] == [[2, 3, 4], [5, 6, 7]]
+    for seqs in ((1, 2, 3), (4,), (5, 6, 7)):
+        store.commit({"records": [record(seq, 10 - seq, b"%d" % seq) for seq in seqs]})
+    assert [[stored.seq for stored in page] for page in store.pages(after=1)] == [[2, 3], [4], [5, 6, 7]]
+    assert store.records(2, 3) == [(3, b"3"), (4, b"4"), (5, b"5")]
     assert store.records(6, 10) == [(7, b"7")]
+    assert store.records(7, 10) == store.records(0, 0) == []
+
+
+def test_a_large_commit_makes_pages_that_a_reader_can_hold(store: Store) -> None:
+    store.commit({"records": [record(seq, seq, b"%d" % seq) for seq in range(1, 1201)]})
+    assert [len(page) for page in store.pages()] == [512, 512, 176]
+    store.commit({"records": [record(seq, seq, b"x" * 600_000) for seq in range(1201, 1204)]})
+    assert [len(page) for page in store.pages(after=1200)] == [2, 1]
 
 
 def test_a_fresh_store_has_nothing_unsettled(store: Store) -> None:
@@ -52,11 +75,71 @@ def test_gaps_and_traces_without_an_outcome_are_unsettled(store: Store) -> None:
     assert unsettled(store) == ([2, 3, 5, 6, 8, 9, 10], 11)
     store.commit({"surplus": [(12, "12.0", b"{}")]})
     assert unsettled(store) == ([2, 3, 5, 6, 8, 9, 10, 11, 12], 13)
+    store.commit({"outcomes": outcome(2, 9, 12), "memories": [("stage", 13, "13", b"")]})
+    assert unsettled(store) == ([3, 5, 6, 8, 10, 11, 13], 14)
 
 
 def test_a_first_ticket_that_is_missing_is_unsettled(store: Store) -> None:
     store.commit({"outcomes": outcome(2)})
     assert unsettled(store) == ([0, 1], 3)
+
+
+def test_what_an_open_ticket_has_left_is_known_until_it_settles(store: Store) -> None:
+    store.commit({"calls": [call(0), call(1), call(1)], "surplus": [(1, "1.1", b"{}")], "outcomes": outcome(0)})
+    store.commit({"calls": [call(1), call(2)], "records": [record(1, 1)]})
+    assert store.progress().open == {1: Traces([1, 2], ["1"], ["1.1"]), 2: Traces([2])}
+    assert store.progress().holders == {1: 1, 2: 2}
+    store.commit({"outcomes": outcome(1)})
+    assert (store.progress().open, store.progress().holders) == ({2: Traces([2])}, {2: 1})
+
+
+def test_totals_are_kept_with_the_rows_that_they_tell_of(store: Store) -> None:
+    drops = b'[["short","too_short",2],["new","duplicate",1]]'
+    store.commit(
+        {
+            "outcomes": [(0, "accepted", None, None), (1, "dropped", drops, None), (2, "failed", None, "no")],
+            "calls": [call(0), (*call(1)[:-4], 10, 5, 2, 0.5)],
+            "wasted": [(2, "stage", "main", 1, 2, 3, 0.25), (2, "other", "main", 1, 2, 3, None)],
+            "letters": [(2, "stage", "2", b"{}", "no", "")],
+        }
+    )
+    store.commit({"outcomes": [(3, "dropped", drops, None)], "wasted": [(3, "stage", "small", 1, 1, 1, None)]})
+    progress = store.progress()
+    assert progress.tickets == {"accepted": 1, "dropped": 2, "failed": 1}
+    assert progress.drops == {"short": {"too_short": 4}, "new": {"duplicate": 2}}
+    assert progress.letters == {"stage": 1}
+    assert progress.spent == {
+        "main": {"stage": Spent(2, 6, 12, 8, 0.75, 1), "other": Spent(0, 3, 1, 2, 0.0, 3)},
+        "small": {"stage": Spent(0, 1, 1, 1, 0.0, 1)},
+    }
+
+
+def test_only_the_calls_of_open_tickets_are_kept_where_the_rest_is_not_wanted(tmp_path: Path) -> None:
+    store = Store(tmp_path / "run.db", retain="accepted")
+    store.commit({"calls": [call(0), call(1), call(2)], "outcomes": outcome(0)})
+    assert [kept.ticket for kept in store.calls(1)] == [1, 2]
+    store.commit({"outcomes": outcome(1), "calls": [call(2)]})
+    assert [kept.ticket for kept in (*store.calls(1), *store.calls(2))] == [1, 2, 2]
+    store.commit({"outcomes": outcome(2)})
+    assert store.read("SELECT * FROM call_pages") == []
+    store.close()
+
+
+def test_the_file_grows_with_what_is_kept(tmp_path: Path) -> None:
+    """A thousand tickets with two calls of 2 KB each, made in two commits, of which every tenth is accepted."""
+    sizes = {}
+    for retain in ("all", "accepted"):
+        store = Store(tmp_path / f"{retain}.db", retain=retain)  # type: ignore[arg-type]
+        for first in range(0, 1000, 50):
+            tickets = range(first, first + 50)
+            calls = [(*call(ticket)[:6], b'"%s"' % (b"x" * 2000), 1, 1, 1, None) for ticket in tickets]
+            store.commit({"calls": calls})
+            accepted = [record(ticket // 10 + 1, ticket, b"x" * 1000) for ticket in tickets if ticket % 10 == 0]
+            store.commit({"calls": calls, "outcomes": outcome(*tickets), "records": accepted})
+        store.close()
+        sizes[retain] = (tmp_path / f"{retain}.db").stat().st_size
+    assert sizes["all"] > 4_000_000
+    assert sizes["accepted"] < 600_000  # 100 KB of records, and the calls of the tickets that were open at once
 
 
 def test_the_oldest_surplus_is_used_first(store: Store) -> None:
@@ -69,6 +152,18 @@ def test_the_oldest_surplus_is_used_first(store: Store) -> None:
     assert store.read("SELECT ticket, outcome FROM outcomes") == [(3, "accepted"), (4, "surplus"), (5, "accepted")]
     assert store.use_surplus(None) == 1
     assert (store.use_surplus(None), store.last_seq) == (0, 4)
+    assert store.progress().tickets == {"accepted": 3, "surplus": 0}
+
+
+def test_surplus_of_an_open_ticket_becomes_what_it_has_accepted(store: Store) -> None:
+    store.commit({"surplus": [(0, "0.0", b"{}"), (0, "0.1", b"{}"), (1, "1.1", b"{}")], "records": [record(1, 1)]})
+    store.commit({"outcomes": outcome(1)})
+    assert store.use_surplus(1) == 1
+    assert store.progress().open == {0: Traces([], ["0.0"], ["0.1"])}
+    assert store.progress().tickets == {"accepted": 1, "surplus": 0}
+    assert store.use_surplus(None) == 2
+    assert store.progress().open == {0: Traces([], ["0.0", "0.1"], [])}
+    assert store.progress().tickets["accepted"] == 1
 
 
 def test_a_dead_letter_that_comes_again_is_kept_once(store: Store) -> None:
@@ -104,6 +199,20 @@ def test_a_foreign_database_stays_as_it_is(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_file_of_an_older_format_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    Store(path).close()
+    older = sqlite3.connect(path)
+    older.execute("PRAGMA user_version = 1")
+    older.close()
+    before = path.read_bytes()
+    with pytest.raises(
+        JournalError, match=r"an older streamgen \(format 1, this one knows 2\); go on with the version"
+    ):
+        Store(path)
+    assert path.read_bytes() == before
+
+
 def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
     store = Store(tmp_path / "run.db")
     store.read("PRAGMA max_page_count = 20")
@@ -134,6 +243,6 @@ def test_a_run_that_somebody_writes_is_never_taken_for_a_still_one(
     store.commit({"records": [record(1, 1)]})
     reader = Store(tmp_path / "run.db", read_only=True)
     store.commit({"records": [record(2, 2)]})
-    assert reader.last_seq == 2
+    assert (reader.last_seq, reader.progress().following) == (2, 3)
     reader.close()
     store.close()

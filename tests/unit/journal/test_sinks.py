@@ -9,8 +9,8 @@ import pytest
 from streamgen.errors import RecipeError
 from streamgen.files import lines_of, zstd_compress
 from streamgen.journal import sinks as module
+from streamgen.journal.pages import Stored
 from streamgen.journal.sinks import JsonlSettings, JsonlSink, ListSettings, ListSink, inside
-from streamgen.journal.store import Stored
 from streamgen.record import Meta, Record, encode
 
 RECORDS = [Stored(n, encode(Record(str(n), {"text": "é" * n}, Meta(ticket=n)))) for n in range(1, 9)]
