@@ -11,6 +11,10 @@ from streamgen.llm.model import ChatRequest, CompletionRequest, Conversation, Re
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from streamgen.llm.ask import Structured
+    from streamgen.llm.ladder import Ladder
+    from streamgen.llm.shape import SchemaLike
+
 S_co = TypeVar("S_co", covariant=True)
 
 
@@ -19,6 +23,10 @@ class Caller(Protocol):
 
     async def call(self, context: Context[Any], model: str, request: Request) -> Response:
         """The response, from the journal where this call was paid before. Raises ModelError, BudgetExhausted."""
+        ...
+
+    def ladder(self, context: Context[Any], model: str) -> Ladder | None:
+        """What is known of the model's structured output; None where the next call is answered from the journal."""
         ...
 
 
@@ -60,6 +68,21 @@ class Context(StageContext[S_co]):
     async def chat(self, model: str, messages: Conversation, **parameters: Any) -> Response:
         """The assistant's answer; `parameters` are fields of `ChatRequest` (temperature, max_tokens, schema, ...)."""
         return await self._call(model, ChatRequest(messages=as_messages(messages), **parameters))
+
+    async def structured(self, model: str, messages: Conversation, schema: SchemaLike, **parameters: Any) -> Structured:
+        """The answer as a value that fits the schema, on any endpoint, with the response that it came in.
+
+        `schema` is a JSON Schema, the path of a file with one, or a msgspec Struct. A useless answer is asked for once
+        more. Raises Unfit (a ModelError), which says what does not fit at `$.path`.
+        """
+        from streamgen.llm.ask import ask
+        from streamgen.llm.shape import shape_of
+
+        return await ask(self, model, as_messages(messages), shape_of(schema), parameters)
+
+    def ladder(self, model: str) -> Ladder | None:
+        """What is known of the model's structured output; None where the next call is answered from the journal."""
+        return self._caller.ladder(self, model)
 
     async def complete(self, model: str, prompt: str, **parameters: Any) -> Response:
         """The continuation of a raw prompt. `parameters` are the fields of `CompletionRequest`."""

@@ -239,7 +239,7 @@ def _settings(factory: Callable[..., Any], raw: Mapping[str, Any], path: str, di
 def _with_absolute_files(settings: msgspec.Struct, directory: Path, path: str) -> msgspec.Struct:
     changed = {}
     for name in _file_fields(type(settings)):
-        if (value := getattr(settings, name)) is not None:
+        if isinstance(value := getattr(settings, name), str):
             changed[name] = str(file := directory / value)
             if not file.exists():
                 raise RecipeError(f"there is no file {file}", f"{path}.{name}")

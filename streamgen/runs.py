@@ -130,6 +130,7 @@ class Run:
             self._parts.ledger.spent(),
             {name: metric.result() for name, metric in self._parts.metrics.items()},
             self._parts.ledger.spends(),
+            self._parts.caller.structured(),
         )
 
     def summary(self) -> Summary:

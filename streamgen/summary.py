@@ -44,7 +44,8 @@ class RunStatistics(msgspec.Struct, frozen=True):
     """A run's state. `engine` and `endpoints` are of this session; `accepted`, `spent`, `metrics` of all of them.
 
     `failed` counts dead letters, `surplus` records beyond the quota, both of this session. `spends` is what was spent
-    by model and stage, in all sessions.
+    by model and stage, in all sessions. `structured` counts answers by model, rung (json_schema, json_object, prompt)
+    and form (as_is, fenced, repaired, reasked, failed), of this session.
     """
 
     name: str
@@ -57,6 +58,7 @@ class RunStatistics(msgspec.Struct, frozen=True):
     spent: Spent
     metrics: Mapping[str, Mapping[str, Value]]
     spends: Sequence[Spend] = ()
+    structured: Mapping[str, Mapping[str, Mapping[str, int]]] = {}
 
 
 class Summary(msgspec.Struct, frozen=True):

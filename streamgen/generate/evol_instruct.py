@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from streamgen.context import Context
 from streamgen.engine.stage import Drop, Result
-from streamgen.generate.chat import SamplingSettings, sampling
+from streamgen.generate.calling import SamplingSettings, sampling
 from streamgen.llm.model import Response
 from streamgen.record import Record
 from streamgen.text import text_of, words

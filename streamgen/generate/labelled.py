@@ -17,7 +17,7 @@ from streamgen.context import Context
 from streamgen.engine.stage import Drop, Result
 from streamgen.generate._lines import clean_lines
 from streamgen.generate._seeds import in_words, seeds_by_class
-from streamgen.generate.chat import SamplingSettings, sampling
+from streamgen.generate.calling import SamplingSettings, sampling
 from streamgen.llm.model import Message, Response
 from streamgen.llm.retry import CallError, Kind
 from streamgen.record import Record

@@ -21,7 +21,7 @@ from msgspec import Meta
 from streamgen.context import Context
 from streamgen.engine.stage import Drop, Result
 from streamgen.errors import RecipeError
-from streamgen.generate.chat import SamplingSettings, sampling
+from streamgen.generate.calling import SamplingSettings, sampling
 from streamgen.llm.model import Response
 from streamgen.quality.length import outside
 from streamgen.quality.rouge import RougePool

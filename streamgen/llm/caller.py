@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from zlib import crc32
 
 import msgspec
@@ -21,6 +21,9 @@ from streamgen.llm.model import Request, Response
 from streamgen.llm.spend import Account
 from streamgen.llm.tokens import sane
 from streamgen.record import Usage
+
+if TYPE_CHECKING:
+    from streamgen.llm.ladder import Ladder
 
 CallKey: TypeAlias = tuple[int, str, str, int]
 """Ticket, stage, record id, number of the call: what names a call for ever, whatever its prompt was drawn from."""
@@ -58,6 +61,21 @@ class JournaledCaller:
         self._priorities = priorities or {}
         self._replay = replay or {}
         self._is_enough = is_enough
+        self._ladders: dict[str, Ladder] = {}
+
+    def ladder(self, context: Context[Any], model: str) -> Ladder | None:
+        """What is known of the model's structured output; None where the next call is answered from the journal."""
+        if (context.ticket, context.stage, context.record_id, context.asked) in self._replay:
+            return None
+        if model not in self._ladders:
+            from streamgen.llm.ladder import Ladder
+
+            self._ladders[model] = Ladder()
+        return self._ladders[model]
+
+    def structured(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Structured answers by model, rung and form, of this session."""
+        return {model: counts for model, ladder in self._ladders.items() if (counts := ladder.statistics())}
 
     async def call(self, context: Context[Any], model: str, request: Request) -> Response:
         """The response to a stage's next call.
@@ -71,14 +89,17 @@ class JournaledCaller:
         return await self._pay(key, model, self._named(key, request))
 
     def _named(self, key: CallKey, request: Request) -> Request:
-        """The request with a seed and an idempotency key of its own, unless it has them: the same in every session."""
+        """The request with a seed and an idempotency key of its own, unless it has them: the same in every session.
+
+        A key that begins with a dash is a suffix: the call is asked in another way than the server refused before.
+        """
         ticket, stage, record, n = key
         name = f"{ticket}/{stage}/{n}/{record}".encode()
         seed, own = request.seed, request.idempotency_key
         return _replace(
             request,
             seed=crc32(name, self._seed) & 0x7FFF_FFFF if seed is None else seed,
-            idempotency_key=own or blake2b(name, key=self._run_id, digest_size=16).hexdigest(),
+            idempotency_key=own if own[:1] > "-" else blake2b(name, key=self._run_id, digest_size=16).hexdigest() + own,
         )
 
     async def _pay(self, key: CallKey, model: str, request: Request) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from streamgen.context import Context
+from streamgen.llm.ladder import Ladder
 from streamgen.llm.model import ChatRequest, Request, Response
 from streamgen.settings import Settings
 from streamgen.testing import Answers, Scripted, scripted
@@ -17,6 +18,11 @@ class Direct:
 
     def __init__(self, model: Scripted) -> None:
         self.model = model
+
+        self._ladder = Ladder()
+
+    def ladder(self, context: Context[Settings], model: str) -> Ladder | None:
+        return self._ladder
 
     async def call(self, context: Context[Settings], model: str, request: Request) -> Response:
         context.asked += 1

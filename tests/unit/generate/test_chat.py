@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from asking import asking
 
 from streamgen.engine.stage import Drop
-from streamgen.errors import ModelError, StreamgenError
+from streamgen.errors import ModelError, RecipeError, StreamgenError
 from streamgen.generate.chat import ChatSettings, chat
 from streamgen.llm.model import ChatRequest, Message, Response
-from streamgen.record import Record
+from streamgen.recipe import Recipe
+from streamgen.record import Record, Value
 
 RECORD = Record("0", {"name": "Ada", "n": 3})
 
@@ -52,15 +55,81 @@ async def test_a_truncated_answer_is_kept_or_dropped() -> None:
     assert await chat(RECORD, dropped) == Drop("truncated")
 
 
+AGE: dict[str, Value] = {
+    "type": "object",
+    "properties": {"age": {"type": "integer"}},
+    "required": ["age"],
+    "additionalProperties": False,
+}
+
+
 async def test_structured_output_is_parsed_and_must_fit() -> None:
-    schema = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
-    settings = ChatSettings(model="m", prompt="p", schema=schema)
-    context, model = asking(settings, ['```json\n{"age": 36}\n```', '{"age": "old"}'])
+    settings = ChatSettings(model="m", prompt="p", schema=AGE)
+    context, model = asking(settings, ['```json\n{"age": 36}\n```', '{"age": "old"}', '{"age": "very old"}'])
     assert await chat(RECORD, context) == RECORD.with_columns(output={"age": 36})
     assert isinstance(model.requests[0], ChatRequest)
-    assert model.requests[0].schema == schema
+    assert model.requests[0].schema == AGE
     with pytest.raises(ModelError, match=r"does not fit the schema: \$\.age: expected integer"):
         await chat(RECORD, context)
+
+
+async def test_properties_can_become_columns_of_their_own() -> None:
+    settings = ChatSettings(model="m", prompt="p", schema=AGE, spread=True)
+    context, _ = asking(settings, ['{"age": 36}'])
+    assert await chat(RECORD, context) == RECORD.with_columns(age=36)
+    assert settings.writes() == {"age"}
+
+
+@pytest.mark.parametrize("schema", [None, {"type": "array"}])
+def test_only_objects_can_be_spread(schema: dict[str, Value] | None) -> None:
+    with pytest.raises(ValueError, match=r"^spread: .*properties"):
+        ChatSettings(model="m", prompt="p", schema=schema, spread=True).check()
+
+
+async def test_a_struct_is_a_schema() -> None:
+    class Person(msgspec.Struct):
+        age: int
+        tags: list[str] = []
+
+    context, _ = asking(ChatSettings(model="m", prompt="p", schema=Person), ['{"age": 36, "other": 1}'])
+    assert await chat(RECORD, context) == RECORD.with_columns(output={"age": 36, "tags": []})
+
+
+async def test_a_schema_can_stand_in_a_file_beside_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "age.json").write_bytes(msgspec.json.encode(AGE))
+    stage = {"name": "a", "type": "chat", "model": "m", "prompt": "p", "schema": "age.json"}
+    models = {"m": {"base_url": "http://127.0.0.1:1/v1", "model": "x"}}
+    recipe = Recipe.parse({"models": models, "stages": [stage], "run": {"accept": 1}}, tmp_path)
+    settings = recipe.stages[0].settings
+    assert isinstance(settings, ChatSettings)
+    context, model = asking(settings, ['{"age": 36}'])
+    assert await chat(RECORD, context) == RECORD.with_columns(output={"age": 36})
+    assert isinstance(model.requests[0], ChatRequest)
+    assert model.requests[0].schema == AGE
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "no file"), ("{", "no JSON file"), ('{"type": 1}', r"\$\.type")]
+)
+def test_a_schema_file_that_is_none_is_refused_before_anything_runs(
+    tmp_path: Path, content: str | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "age.json").write_text(content)
+    stage = {"name": "a", "type": "chat", "model": "m", "prompt": "p", "schema": "age.json"}
+    models = {"m": {"base_url": "http://127.0.0.1:1/v1", "model": "x"}}
+    with pytest.raises(RecipeError, match=message):
+        Recipe.parse({"models": models, "stages": [stage], "run": {"accept": 1}}, tmp_path)
+
+
+async def test_an_answer_that_was_cut_is_dropped_or_not_asked_for_again() -> None:
+    cut = Response('{"age": "for', finish_reason="length")
+    dropped, model = asking(ChatSettings(model="m", prompt="p", schema=AGE, truncated="drop"), [cut])
+    assert await chat(RECORD, dropped) == Drop("truncated")
+    failed, _ = asking(ChatSettings(model="m", prompt="p", schema=AGE), [cut])
+    with pytest.raises(ModelError, match=r"cut at `max_tokens`"):
+        await chat(RECORD, failed)
+    assert len(model.requests) == 1
 
 
 async def test_a_missing_column_fails_before_anything_is_asked() -> None:

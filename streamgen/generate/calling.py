@@ -1,0 +1,79 @@
+"""What all stages that call a model share: the model, how tokens are drawn, and the schema that answers must fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from msgspec import Meta
+
+from streamgen.context import Context
+from streamgen.errors import RecipeError
+from streamgen.llm.model import Sampling
+from streamgen.record import Value
+from streamgen.settings import FilePath, Settings
+
+Share: TypeAlias = Annotated[float, Meta(ge=0.0, le=1.0)]
+Penalty: TypeAlias = Annotated[float, Meta(ge=-2.0, le=2.0)]
+
+if TYPE_CHECKING:
+    from msgspec import Struct
+
+    _Schema = Mapping[str, Value] | FilePath | type[Struct]
+else:
+    # In a recipe's file it is never a type; msgspec could not tell one from the others either.
+    _Schema = Mapping[str, Value] | FilePath
+
+
+class SamplingSettings(Settings, frozen=True, kw_only=True):
+    """The model that a stage asks, and how tokens are drawn; what is not set is left to the endpoint.
+
+    `seed = "ticket"` sends another seed with each call, the same in each run with the same seed.
+    """
+
+    model: str
+    temperature: Annotated[float, Meta(ge=0.0, le=2.0)] | None = None
+    top_p: Annotated[float, Meta(gt=0.0, le=1.0)] | None = None
+    top_k: Annotated[int, Meta(ge=-1)] | None = None
+    min_p: Share | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    repeat_penalty: Annotated[float, Meta(gt=0.0, le=10.0)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    stop: tuple[str, ...] | None = None
+    seed: int | Literal["ticket"] | None = None
+    extra: Mapping[str, Value] = {}
+
+
+class CallingSettings(SamplingSettings, frozen=True, kw_only=True):
+    """With a `schema` an answer has to fit it: a JSON Schema, the path of a JSON file with one, or a msgspec Struct."""
+
+    schema: _Schema | None = None
+
+    def check_schema(self) -> None:
+        """Raise ValueError, with the `$.path` in the schema, for one that cannot be right."""
+        if self.schema is None:
+            return
+        from streamgen.llm.shape import shape_of
+
+        try:
+            shape_of(self.schema)
+        except RecipeError as error:
+            raise ValueError(f"schema: {error}") from None
+
+    def properties(self) -> frozenset[str]:
+        """The names of the properties that an object of the schema has."""
+        if self.schema is None:
+            return frozenset()
+        from streamgen.llm.shape import shape_of
+
+        return frozenset(shape_of(self.schema).properties)
+
+
+def sampling(context: Context[SamplingSettings]) -> dict[str, Value]:
+    """The parameters of a call: the sampling fields that are set."""
+    settings = context.settings
+    parameters = {name: getattr(settings, name) for name in Sampling.__struct_fields__}
+    if settings.seed == "ticket":
+        parameters["seed"] = context.rng.getrandbits(31)
+    return {name: value for name, value in parameters.items() if value is not None}
