@@ -100,7 +100,11 @@ class Session:
         usage, started = self.run()
         result = self.result(usage, started)
         first = next((at for at in self._mock.history()["arrivals"] if at > started), None)
-        result.kill = {"paid_before": before["paid"], "in_flight": before["cut"]}
+        result.kill = {
+            "paid_before": before["paid"],
+            "in_flight": before["cut"],
+            "answers_per_s": before["paid"] / (before["last_answer"] - before["first_request"]),
+        }
         result.start_s = first - started if first else None
         return result
 

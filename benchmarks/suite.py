@@ -8,41 +8,18 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
-import msgspec
-
-from benchmarks.mock import ROOT, Ceiling, ceiling
+from benchmarks.mock import Ceiling, ceiling
 from benchmarks.processes import cores
+from benchmarks.results import RESULTS, Invocation, Results, read, write
 from benchmarks.runner import Measured, measure
+from benchmarks.targets import Verdict, verdicts
 from benchmarks.workloads import WORKLOADS, Workload
 from streamgen.errors import UnknownName
 
-RESULTS = ROOT / "benchmarks" / "results.json"
 CLIENTS = ("floor", "streamgen", "openai", "curator", "distilabel", "data_designer")
-
-
-class Invocation(msgspec.Struct, kw_only=True):
-    """One call of the command: when, on what, and what was measured."""
-
-    date: str
-    machine: dict[str, str | int]
-    ceiling_per_s: float
-    ceiling_driver: str
-    runs: list[Measured] = []
-
-
-def read(path: Path) -> list[Invocation]:
-    """All that was measured so far."""
-    return msgspec.json.decode(path.read_bytes(), type=list[Invocation]) if path.exists() else []
-
-
-def write(path: Path, invocations: Sequence[Invocation]) -> None:
-    """Replace the file."""
-    text = msgspec.json.format(msgspec.json.encode(invocations), indent=1)
-    scratch = path.with_suffix(".new")
-    scratch.write_bytes(text + b"\n")
-    scratch.replace(path)
 
 
 def machine() -> dict[str, str | int]:
@@ -76,15 +53,13 @@ def run(workloads: Sequence[str], clients: Sequence[str], rounds: int, out: Path
         date=time.strftime("%Y-%m-%d %H:%M"), machine=machine(), ceiling_per_s=top.per_s, ceiling_driver=top.driver
     )
     earlier = read(out)
-    for name in workloads:
-        for number in range(rounds):
-            for client in clients:
-                if is_for(client, WORKLOADS[name]):
-                    measured = measure(WORKLOADS[name], client)
-                    measured.round = number
-                    invocation.runs.append(measured)
-                    print(line(measured), flush=True)
-                    write(out, [*earlier, invocation])
+    for number, name, client in product(range(rounds), workloads, clients):
+        if is_for(client, WORKLOADS[name]):
+            measured = measure(WORKLOADS[name], client)
+            measured.round = number
+            invocation.runs.append(measured)
+            print(line(measured), flush=True)
+            write(out, [*earlier, invocation])
     return invocation
 
 
@@ -96,6 +71,15 @@ def line(m: Measured) -> str:
     statuses = " ".join(f"{status}:{count}" for status, count in m.counters.get("statuses", {}).items())
     start = f"{m.workload:<10} {m.client:<14} {m.records:>7,}"
     return f"{start} {wall} {rate} {cpu} {m.peak_mb:6.0f} MB  {statuses} {m.error or ''}"
+
+
+def judged(verdict: Verdict) -> str:
+    """One target in words."""
+    target, reached = verdict.target, verdict.spread
+    assert reached is not None
+    word = "met" if verdict.is_met else "missed"
+    value = f"{reached.median:.3g} ({reached.low:.3g}-{reached.high:.3g})"
+    return f"{target.workload:<10} {target.about:<48} {value:<24} {target.relation} {target.bound:g}: {word}"
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -116,4 +100,5 @@ def command(arguments: Sequence[str]) -> None:
                 raise UnknownName("client", name, CLIENTS)
     except UnknownName as error:
         sys.exit(str(error))
-    run(workloads, given.clients.split(","), given.rounds, given.out)
+    invocation = run(workloads, given.clients.split(","), given.rounds, given.out)
+    print("\n".join(judged(verdict) for verdict in verdicts(Results([invocation])) if verdict.spread))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import msgspec
 
@@ -73,10 +74,11 @@ _TABLE = (
     Workload(
         name="W7", about="a server that only queues: 16 slots of 100 ms",
         endpoint=Config(latency_ms=100, slots=16), records=3_000, concurrency=None,
+        clients=("floor", "streamgen", "openai"),
     ),
     Workload(
         name="W8", about="300,000 tokens a minute that the client is told of, answers of varied length",
-        endpoint=_TOKENS, records=3_000, tokens_per_minute=300_000, clients=_OURS,
+        endpoint=_TOKENS, records=3_000, tokens_per_minute=300_000, clients=("streamgen", "curator"),
     ),
 )  # fmt: skip
 WORKLOADS = {workload.name: workload for workload in _TABLE}
@@ -108,7 +110,13 @@ def calls(workload: Workload) -> Iterator[tuple[str, ...]]:
             yield prompt, workload.second_prompt.replace("{text}", text)
 
 
-def ideal_s(workload: Workload) -> float | None:
+@cache
+def ideal_s(name: str) -> float | None:
+    """The ideal of the workload with this name."""
+    return ideal_of(WORKLOADS[name])
+
+
+def ideal_of(workload: Workload) -> float | None:
     """The least wall time that the endpoint allows; None where it sets no bound (no latency, no limits)."""
     config = workload.endpoint
     answers = Answers(config)

@@ -18,8 +18,8 @@ class Work(TypedDict):
     """WORKLOAD.json. `prompts` is the path of a JSON Lines file with `id` and `prompt`.
 
     `second_prompt` is the template of a second call, in which "{text}" is the first answer. None in `concurrency`,
-    `requests_per_minute` and `tokens_per_minute` means that nothing is told. `resume`: the client may be
-    killed; where OUTDIR holds such an earlier try, it goes on. `hedge`, `journal` and `loop` are for those clients that have such a switch.
+    `requests_per_minute` and `tokens_per_minute` means that nothing is told. `resume`: the client may be killed; where
+    OUTDIR holds such an earlier try, it goes on. `hedge`, `journal` and `loop` are for clients with such a switch.
     """
 
     name: str
