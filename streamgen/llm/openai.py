@@ -2,73 +2,42 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from io import BytesIO
-from typing import NoReturn
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from streamgen import __version__
 from streamgen.errors import RecipeError
 from streamgen.llm.model import ChatRequest, CompletionRequest, Request, Response
+from streamgen.llm.proxy import proxy_for
+from streamgen.llm.refusal import TooLong, is_page, kind_of_error, kind_of_exception, kind_of_status, quote, quote_error
 from streamgen.llm.retry import CallError, Kind
 from streamgen.llm.spec import ModelSpec, resolve_headers, resolve_key
-from streamgen.record import NO_USAGE, Usage, Value
+from streamgen.llm.sse import Cut, Stream
+from streamgen.llm.told import Listener, Told
+from streamgen.llm.told_values import wait_in_text
+from streamgen.llm.transport import Timeouts, Transport
+from streamgen.llm.wire import Answer, Choice, Unreadable, decode, usage_of
+from streamgen.record import NO_USAGE, Usage
 
-MAX_BODY_BYTES = 16 << 20
-_LARGE_BYTES = 1 << 19  # aiohttp warns above 1 MB when it is given bytes
-_CONNECT_S = 10.0
-_SAID = 200  # characters of a server's message that are quoted
 _SECRET = 6  # characters of a header's value that make it worth hiding
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Message | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
-class _Answer(msgspec.Struct):
-    choices: list[_Choice]
-    usage: _Usage | None = None
-    model: str | None = None
-
-
-class _Complaint(msgspec.Struct):
-    message: str | None = None
-    code: str | int | None = None
-    type: str | None = None
-
-
-class _Refusal(msgspec.Struct):
-    error: _Complaint | str | None = None
-    message: str | None = None
-    detail: Value = None
-
+_ASKS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json, text/event-stream",
+    "Accept-Encoding": "identity",  # to inflate an answer costs more than to receive it
+    "User-Agent": f"streamgen/{__version__}",
+}
 
 _encode = msgspec.json.Encoder().encode
-_decode_answer = msgspec.json.Decoder(_Answer).decode
-_decode_refusal = msgspec.json.Decoder(_Refusal).decode
 
 
 class OpenAIModel:
     """A `Model` behind an OpenAI-compatible address. One attempt a call; every failure is a CallError by kind.
 
-    Connections are kept alive and not bounded here: an endpoint's concurrency limit stands in front.
-    They belong to the event loop of the first call.
+    With `stream` answers come as server-sent events, and are handed on whole all the same. `proxy` is an address.
     """
 
     def __init__(
@@ -78,60 +47,59 @@ class OpenAIModel:
         api_key: str | None = None,
         timeout_s: float = 60.0,
         headers: Mapping[str, str] | None = None,
+        *,
+        first_byte_timeout_s: float | None = None,
+        idle_timeout_s: float | None = None,
+        stream: bool = False,
+        proxy: str | None = None,
     ) -> None:
         self._base = _checked(base_url)
         self._chat_url = self._base / "chat/completions"
         self._completions_url = self._base / "completions"
         self._model = model
-        self._start = _encode({"model": model})[:-1] + b","
-        self._timeout_s = timeout_s
-        self._headers = {"Content-Type": "application/json", **(headers or {})}
-        if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._fixed: dict[str, object] = {"model": model}
+        if stream:
+            self._fixed |= {"stream": True, "stream_options": {"include_usage": True}}
+        self._start = _encode(self._fixed)[:-1] + b","
+        self._is_streamed = stream
         # Some servers quote the key that they refuse.
-        candidates = (api_key, *(headers or {}).values())
-        self._secrets = [secret for secret in candidates if secret and len(secret) >= _SECRET]
-        self._session: aiohttp.ClientSession | None = None
+        secrets = (api_key, URL(proxy or "").password, *(headers or {}).values())
+        self._secrets = [secret for secret in secrets if secret and len(secret) >= _SECRET]
+        authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._transport = Transport(
+            {**_ASKS, **(headers or {}), **authorization},
+            Timeouts(timeout_s, first_byte_timeout_s, idle_timeout_s),
+            proxy,
+        )
+        self._listener = Listener()
 
     async def chat(self, request: ChatRequest) -> Response:
         """The assistant's next message; `reasoning` where the server tells it apart."""
-        return self._read(await self._post(self._chat_url, request), request)
+        return await self._ask(self._chat_url, request)
 
     async def complete(self, request: CompletionRequest) -> Response:
         """The prompt's continuation."""
-        return self._read(await self._post(self._completions_url, request), request)
+        return await self._ask(self._completions_url, request)
 
     async def aclose(self) -> None:
         """Close the connections; a later call opens new ones."""
-        session, self._session = self._session, None
-        if session:
-            await session.close()
+        await self._transport.aclose()
 
     def __repr__(self) -> str:
         return f"<OpenAIModel {self._model} at {_shown(self._base)}>"
 
-    async def _post(self, url: URL, request: Request) -> bytes:
-        body = self._body(request)
+    async def _ask(self, url: URL, request: Request) -> Response:
+        key = request.idempotency_key
+        stream = Stream() if self._is_streamed else None
         try:
-            async with self._open_session().post(
-                url, data=body if len(body) < _LARGE_BYTES else BytesIO(body), allow_redirects=False
-            ) as answer:
-                data = await _read_body(answer)
-                if answer.status != HTTPStatus.OK or _is_page(answer):
-                    self._refuse(answer, data)
-                return data
-        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            raise self._error(_kind_of(error), url, _told(error)) from error
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                headers=self._headers,
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-                timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=min(_CONNECT_S, self._timeout_s)),
-                cookie_jar=aiohttp.DummyCookieJar(),
+            answer, data = await self._transport.post(
+                url, self._body(request), {"Idempotency-Key": key} if key else None, stream
             )
-        return self._session
+        except (aiohttp.ClientError, OSError, TooLong, Unreadable) as error:  # TimeoutError is an OSError
+            raise self._error(kind_of_exception(error), url, _told(error)) from error
+        if answer.status != HTTPStatus.OK:
+            raise self._refusal(answer, data)
+        return self._response(self._decode(url, answer, data, stream), url, self._listener.answered(answer.headers))
 
     def _body(self, request: Request) -> bytes:
         """The request's fields are named as in the dialect: it is encoded as it is, behind the model's name."""
@@ -146,37 +114,55 @@ class OpenAIModel:
             if fields.pop("schema", None) is not None:
                 form = {"name": "answer", "schema": schema, "strict": True}
                 fields["response_format"] = {"type": "json_schema", "json_schema": form}
-            return _encode({"model": self._model, **fields, **extra})
+            return _encode({**self._fixed, **fields, **extra})
         except (UnicodeEncodeError, TypeError) as error:
             raise CallError(Kind.BAD_REQUEST, f"the request cannot be written as JSON: {error}") from error
 
-    def _read(self, data: bytes, request: Request) -> Response:
-        url = self._chat_url if isinstance(request, ChatRequest) else self._completions_url
+    def _decode(self, url: URL, answer: aiohttp.ClientResponse, data: bytes, stream: Stream | None) -> Answer:
         try:
-            answer = _decode_answer(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise self._error(Kind.MALFORMED, url, f"unreadable answer ({error}): {_quote(data)}") from error
-        usage = _usage(answer.usage)
+            return stream.answer() if stream else decode(data)
+        except Cut as error:
+            raise self._error(Kind.RESET, url, str(error)) from error
+        except Unreadable as error:
+            sent = stream.sent if stream else data
+            if is_page(answer):
+                raise self._refusal(answer, sent) from error
+            raise self._error(Kind.MALFORMED, url, f"unreadable answer ({error}): {quote(sent)}") from error
+
+    def _response(self, answer: Answer, url: URL, told: Told | None) -> Response:
+        usage = usage_of(answer.usage)
         if not answer.choices:
-            raise self._error(Kind.EMPTY, url, "an answer without choices", usage=usage)
+            raise self._without_choices(answer, url, usage, told)
         choice = answer.choices[0]
-        text = choice.message.content if choice.message else choice.text
+        message = choice.message
+        text = message.content if message else choice.text
         if not text:
-            raise self._without_text(choice, url, usage)
-        reasoning = choice.message.reasoning_content if choice.message else None
-        return Response(text, choice.finish_reason or "stop", usage, answer.model or self._model, reasoning)
+            raise self._without_text(choice, url, usage, told)
+        reasoning = (message.reasoning_content or message.reasoning) if message else None
+        return Response(text, choice.finish_reason or "stop", usage, answer.model or self._model, reasoning, told)
 
-    def _without_text(self, choice: _Choice, url: URL, usage: Usage) -> CallError:
+    def _without_choices(self, answer: Answer, url: URL, usage: Usage, told: Told | None) -> CallError:
+        if answer.error is not None:
+            said = f"an error in place of an answer: {quote_error(answer.error)}"
+            return self._error(kind_of_error(answer.error), url, said, told=told)
+        if answer.choices is None:
+            return self._error(Kind.MALFORMED, url, "an answer without `choices`", told=told)
+        return self._error(Kind.EMPTY, url, "an answer without choices", usage=usage, told=told)
+
+    def _without_text(self, choice: Choice, url: URL, usage: Usage, told: Told | None) -> CallError:
         if choice.finish_reason == "length":
-            return self._error(Kind.TRUNCATED, url, "`max_tokens` used up before any text; raise it", usage=usage)
-        return self._error(Kind.EMPTY, url, f"an answer without text ({choice.finish_reason})", usage=usage)
+            said = "`max_tokens` used up before any text; raise it"
+            return self._error(Kind.TRUNCATED, url, said, usage=usage, told=told)
+        said = f"an answer without text ({choice.finish_reason})"
+        return self._error(Kind.EMPTY, url, said, usage=usage, told=told)
 
-    def _refuse(self, answer: aiohttp.ClientResponse, data: bytes) -> NoReturn:
-        kind, said = _kind_of_status(answer, data), _quote(data)
+    def _refusal(self, answer: aiohttp.ClientResponse, data: bytes) -> CallError:
+        kind, said = kind_of_status(answer.status, data, page=is_page(answer)), quote(data)
         if kind is Kind.NOT_AN_API:
             to = answer.headers.get("Location")
             said = f"a redirect to {_shown(URL(to))}" if to else f"no API but a web page: {said}"
-        raise self._error(kind, answer.url, said, status=answer.status, retry_after_s=_retry_after_s(answer))
+        told = self._listener.refused(answer.headers, wait_in_text(data))
+        return self._error(kind, answer.url, said, status=answer.status, told=told)
 
     def _error(
         self,
@@ -185,15 +171,13 @@ class OpenAIModel:
         said: str,
         *,
         status: int | None = None,
-        retry_after_s: float | None = None,
         usage: Usage = NO_USAGE,
+        told: Told | None = None,
     ) -> CallError:
         for secret in self._secrets:
             said = said.replace(secret, "***")
         answered = f"answered {status}: {said}" if status else said
-        return CallError(
-            kind, f"{_shown(url)} {kind}: {answered}", status=status, retry_after_s=retry_after_s, usage=usage
-        )
+        return CallError(kind, f"{_shown(url)} {kind}: {answered}", status=status, usage=usage, told=told)
 
 
 def open_openai(spec: ModelSpec) -> OpenAIModel:
@@ -206,7 +190,15 @@ def open_openai(spec: ModelSpec) -> OpenAIModel:
         if getattr(spec, name) is not None:
             raise RecipeError(f'`{name}` is for models that run here (provider = "local")', name)
     return OpenAIModel(
-        spec.base_url, spec.model, resolve_key(spec.api_key, "api_key"), spec.timeout_s, resolve_headers(spec.headers)
+        spec.base_url,
+        spec.model,
+        resolve_key(spec.api_key, "api_key"),
+        spec.timeout_s,
+        resolve_headers(spec.headers),
+        first_byte_timeout_s=spec.first_byte_timeout_s,
+        idle_timeout_s=spec.idle_timeout_s,
+        stream=spec.stream,
+        proxy=proxy_for(spec.base_url, spec.proxy),
     )
 
 
@@ -227,92 +219,5 @@ def _shown(url: URL) -> str:
     return str(url.with_query(None).with_user(None) if url.user else url.with_query(None))
 
 
-async def _read_body(answer: aiohttp.ClientResponse) -> bytes:
-    size = answer.content_length
-    if size is not None and size <= MAX_BODY_BYTES and "Content-Encoding" not in answer.headers:
-        return await answer.read()
-    parts, total = [], 0
-    async for part in answer.content.iter_any():
-        parts.append(part)
-        total += len(part)
-        if total > MAX_BODY_BYTES:
-            answer.close()
-            raise CallError(Kind.MALFORMED, f"{_shown(answer.url)}: an answer of more than {MAX_BODY_BYTES >> 20} MB")
-    return b"".join(parts)
-
-
-def _is_page(answer: aiohttp.ClientResponse) -> bool:
-    return answer.content_type in ("text/html", "application/xhtml+xml")
-
-
-_STATUS = {
-    401: Kind.AUTH,
-    402: Kind.QUOTA,
-    403: Kind.AUTH,
-    404: Kind.NOT_FOUND,
-    405: Kind.NOT_FOUND,
-    408: Kind.TIMEOUT,
-    425: Kind.OVERLOADED,
-    429: Kind.RATE_LIMITED,
-    503: Kind.OVERLOADED,
-    504: Kind.TIMEOUT,
-    529: Kind.OVERLOADED,
-}
-_CODE = {"insufficient_quota": Kind.QUOTA, "model_not_found": Kind.NOT_FOUND, "invalid_api_key": Kind.AUTH}
-
-
-def _kind_of_status(answer: aiohttp.ClientResponse, data: bytes) -> Kind:
-    status = answer.status
-    if status == HTTPStatus.NOT_IMPLEMENTED:  # no wait changes that
-        return Kind.NOT_AN_API if _is_page(answer) else Kind.BAD_REQUEST
-    if status < 400:
-        return Kind.NOT_AN_API if _is_page(answer) or status >= 300 else Kind.MALFORMED
-    if status in _STATUS and status != HTTPStatus.TOO_MANY_REQUESTS:
-        return _STATUS[status]
-    code = _complaint(data).code if status < 500 else None
-    return _CODE.get(str(code)) or _STATUS.get(status) or (Kind.SERVER if status >= 500 else Kind.BAD_REQUEST)
-
-
-def _kind_of(error: aiohttp.ClientError | OSError) -> Kind:
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return Kind.UNREACHABLE
-    if isinstance(error, TimeoutError):
-        return Kind.TIMEOUT
-    return Kind.MALFORMED if isinstance(error, aiohttp.ClientResponseError) else Kind.RESET
-
-
 def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _complaint(data: bytes) -> _Complaint:
-    """What the server says in one of the usual shapes."""
-    try:
-        refusal = _decode_refusal(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _Complaint()
-    if isinstance(refusal.error, _Complaint):
-        return refusal.error
-    said = refusal.error or refusal.message or refusal.detail
-    return _Complaint(said if said is None else str(said))
-
-
-def _quote(data: bytes) -> str:
-    text = _complaint(data).message or data[: 4 * _SAID].decode("utf-8", "replace")
-    text = re.sub(r"\s+", " ", text).strip()
-    return f"{text[:_SAID]}..." if len(text) > _SAID else text or "(nothing)"
-
-
-def _retry_after_s(answer: aiohttp.ClientResponse) -> float | None:
-    """The seconds of `Retry-After`; None for its form as a date, which needs the server's clock."""
-    try:
-        seconds = float(answer.headers.get("Retry-After", ""))
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds < float("inf") else None
-
-
-def _usage(usage: _Usage | None) -> Usage:
-    if usage is None:
-        return Usage()
-    return Usage(max(0, usage.prompt_tokens or 0), max(0, usage.completion_tokens or 0))

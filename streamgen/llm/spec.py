@@ -20,7 +20,9 @@ _SECRET_HEADER = re.compile(r"authorization|cookie|key|secret|token", re.IGNOREC
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model by provider. Secrets stand in the environment: `api_key` and secret headers name a variable.
 
-    `path`, `context` (tokens), `slots` and `threads` are for models that run in this process.
+    `timeout_s` is for a whole call; `first_byte_timeout_s` and `idle_timeout_s` cut one that hangs earlier, best with
+    `stream`, where an answer comes as it is written. `proxy` is "env" (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), "env:NAME"
+    or an address. `path`, `context` (tokens), `slots` and `threads` are for models that run in this process.
     """
 
     provider: str = "openai"
@@ -28,6 +30,10 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     model: str | None = None
     api_key: str | None = None
     timeout_s: Positive = 60.0
+    first_byte_timeout_s: Positive | None = None
+    idle_timeout_s: Positive | None = None
+    stream: bool = False
+    proxy: str | None = None
     headers: Mapping[str, str] = {}
     limits: Limits = Limits()
     retry: RetryPolicy = RetryPolicy()

@@ -16,8 +16,9 @@ from streamgen.errors import EndpointError
 from streamgen.llm.endpoint import Endpoint
 from streamgen.llm.limits import Limits
 from streamgen.llm.model import ChatRequest, CompletionRequest, Message, Response
-from streamgen.llm.openai import MAX_BODY_BYTES, OpenAIModel
+from streamgen.llm.openai import OpenAIModel
 from streamgen.llm.retry import CallError, Kind, RetryPolicy
+from streamgen.llm.transport import MAX_BODY_BYTES
 from streamgen.record import Usage
 from streamgen.testing import HANG, HTML, MALFORMED, RESET, Fault, ScriptedServer, refusal
 
@@ -155,7 +156,7 @@ async def test_an_endless_answer_is_cut(chunked: bool) -> None:
 
 async def test_retry_after_is_read() -> None:
     assert (await failure(refusal(429, Retry_After="2.5"))).retry_after_s == 2.5
-    assert (await failure(refusal(429, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT"))).retry_after_s is None
+    assert (await failure(refusal(429, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT"))).retry_after_s == 0
     assert (await failure(refusal(503, Retry_After="-1"))).retry_after_s is None
 
 
