@@ -13,7 +13,7 @@ from runs import CHAT, check_whole
 
 import streamgen
 from streamgen import registry
-from streamgen.llm.budget import Ledger, Reservation
+from streamgen.llm.budget import Ledger, Reservation, Spent
 from streamgen.llm.model import Request, Response
 from streamgen.llm.retry import CallError, Kind
 from streamgen.llm.spec import ModelSpec
@@ -28,7 +28,7 @@ UNITS = ("usd", "tokens", "requests", "minutes")
 
 
 class Biller:
-    """A server with books of its own: what each call cost, and what had been spent when one was let through."""
+    """A server with books of its own: what each call cost."""
 
     def __init__(self, rng: Random) -> None:
         self.rng = rng
@@ -39,7 +39,6 @@ class Biller:
         self.spent = dict.fromkeys(UNITS, 0.0)
         self.answers: Counter[str] = Counter()
         self.costs: dict[str, dict[str, float]] = {}
-        self.spent_before: list[dict[str, float]] = []
 
     async def answer(self, request: Request) -> Response:
         key = request.idempotency_key.partition("-")[0]
@@ -61,6 +60,7 @@ class Biller:
 
 
 billers: list[Biller] = []
+let_through: list[Spent] = []  # what was spent when a call was let through
 
 
 def open_fake(spec: ModelSpec) -> Scripted:
@@ -69,11 +69,11 @@ def open_fake(spec: ModelSpec) -> Scripted:
 
 @pytest.fixture(autouse=True)
 def _watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model is known by name, and notes what it has billed whenever the ledger lets a call through."""
+    """The model is known by name, and each call that is let through is noted."""
     set_aside = Ledger._set_aside
 
     def noting(ledger: Ledger, cost: Reservation) -> None:
-        billers[-1].spent_before.append({**billers[-1].spent, "minutes": ledger.spent().minutes})
+        let_through.append(ledger.spent())
         set_aside(ledger, cost)
 
     monkeypatch.setitem(registry.BUILTIN["models"], "fake", f"{__name__}:open_fake")
@@ -119,11 +119,10 @@ def session(recipe: Recipe, directory: Path, budget: dict[str, Value]) -> Summar
     return run_virtual(main)
 
 
-def check_bounded(biller: Biller, budget: dict[str, float]) -> None:
-    """No call was let through once the budget was spent: what is above it was in flight."""
-    for spent in biller.spent_before:
-        assert all(spent[unit] < limit for unit, limit in budget.items()), spent
-    biller.spent_before.clear()
+def check_bounded(budget: dict[str, float]) -> None:
+    """No call was let through once the budget was spent: what is above it is the cost of calls in flight."""
+    for spent in let_through:
+        assert all(getattr(spent, unit) < limit for unit, limit in budget.items()), spent
 
 
 def check_used(biller: Biller, budget: dict[str, float], summary: Summary) -> None:
@@ -139,20 +138,22 @@ def check_used(biller: Biller, budget: dict[str, float], summary: Summary) -> No
 def test_a_budget_bounds_a_run_and_more_of_it_brings_the_rest(seed: int, tmp_path: Path) -> None:
     rng = Random(seed)
     billers[:] = [biller := Biller(rng)]
-    accept = rng.randint(5, 40)
+    accept = rng.randint(5, 30)
     recipe = recipe_of(rng, biller, accept)
     chosen = rng.sample(UNITS, rng.choice([1, 1, 2]))
     budget = {unit: rng.choice([0.0, 0.05, 0.3, 0.8]) for unit in chosen}
-    scale = {"usd": accept * 3e-4, "tokens": accept * 80, "requests": accept, "minutes": accept * (biller.latency_s or 1) / 99}
+    minutes = (biller.latency_s or 1.0) / 99
+    scale = {unit: accept * of for unit, of in zip(UNITS, (3e-4, 80, 1, minutes), strict=True)}
     for _ in range(30):
         limits = {unit: share * scale[unit] for unit, share in budget.items()}
         limits = {unit: amount if unit in ("usd", "minutes") else round(amount) for unit, amount in limits.items()}
+        let_through.clear()
         summary = session(recipe, tmp_path, limits)
         spent = summary.statistics.spent
         assert (spent.tokens, spent.requests) == (biller.spent["tokens"], biller.spent["requests"])
         assert spent.usd == pytest.approx(biller.spent["usd"]) and spent.unpriced == 0
         assert (spent.reserved_usd, spent.reserved_tokens, spent.reserved_requests) == (0.0, 0, 0)
-        check_bounded(biller, limits)
+        check_bounded(limits)
         if summary.end.reason == "done":
             break
         assert (summary.end.reason, summary.end.exit_code) == ("budget", 3)
