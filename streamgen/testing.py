@@ -139,10 +139,12 @@ class _Asked(msgspec.Struct):
             return CompletionRequest(
                 prompt=self.prompt, temperature=self.temperature, max_tokens=self.max_tokens, seed=self.seed
             )
-        schema = (self.response_format or {}).get("json_schema", {}).get("schema")
+        form = self.response_format or {}
+        schema = form.get("json_schema", {}).get("schema")
         return ChatRequest(
             messages=self.messages,
             schema=schema,
+            extra={"response_format": form} if form and schema is None else {},
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             seed=self.seed,

@@ -111,26 +111,26 @@ async def _from_journal(
 async def _down_from(
     ladder: Ladder, context: Context[Any], model: str, messages: tuple[Message, ...], shape: Shape, given: Parameters
 ) -> _Answer:
-    """The answer on the first rung that the server takes. Raises the first refusal where it takes none."""
-    rung: Rung | None = ladder.rung_for(shape)
+    """The answer on the first rung that the server takes. Raises its last refusal where it takes none."""
+    rung = ladder.rung_for(shape)
     refusals: list[tuple[Rung, CallError]] = []
-    while rung is not None:
+    while True:
         number = context.asked
         asked, how = on_rung(rung, messages, shape, given)
         try:
             response = await context.chat(model, asked, **how)
         except CallError as error:
-            if not ladder.is_refusal(rung, error):
+            lower = ladder.below(rung, shape)
+            if lower is None or not ladder.is_refusal(rung, error):
                 raise
-            if context.asked == number + 1:
+            if context.asked == number + 1:  # no other call of this ticket was numbered meanwhile
                 context.asked = number
             refusals.append((rung, error))
             if names_format(error):
                 ladder.refused(rung, shape, error)
-            rung = ladder.below(rung, shape)
+            rung = lower
         else:
             for above, refusal in refusals:
                 ladder.refused(above, shape, refusal)
             ladder.answered(rung)
             return _Answer(response, rung, ladder, True)
-    raise refusals[0][1]
