@@ -10,7 +10,7 @@ import msgspec
 from streamgen.control.controller import ControllerSummary
 from streamgen.engine.statistics import EngineStatistics
 from streamgen.llm.budget import Spent
-from streamgen.llm.endpoint import EndpointStatistics
+from streamgen.llm.statistics import EndpointStatistics
 from streamgen.llm.spend import Spend
 from streamgen.record import Value
 

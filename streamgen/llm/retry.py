@@ -48,7 +48,10 @@ FATAL = {
 }
 """Kinds after which no other call can succeed either, and what the user can do."""
 
-_NEVER_AGAIN = frozenset({Kind.BAD_REQUEST, *FATAL} - {Kind.UNREACHABLE})
+_NEVER_AGAIN = frozenset({Kind.BAD_REQUEST, Kind.TRUNCATED, *FATAL} - {Kind.UNREACHABLE})
+# The same `max_tokens` would be used up again. More are not taken: they are the user's bound on what a call may cost.
+
+_TRUSTED = 3  # refusals of one call after which the limits alone say when it may start
 
 
 class CallError(ModelError):
@@ -80,7 +83,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Waits are exponential with full jitter (Marc Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog,
     2015), and never end before the server's own `Retry-After`. Rate-limit answers are no failed tries: the endpoint
-    works. They are bounded by `patience_s` instead, the longest time that one call may spend.
+    works. A refused call goes back to its place in line, and the limits, which know of the refusal and of what the
+    server told, say when it starts. This is bounded by `patience_s` instead, the longest time that one call may spend.
     """
 
     attempts: Count = 6  # with these waits a server may be away for 15 s
@@ -89,22 +93,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cap_s: Positive = 20.0
     patience_s: Positive = 900.0
 
-    def wait_s(self, error: CallError, attempt: int, rng: Random, elapsed_s: float = 0.0) -> float | None:
-        """Seconds until the next try after the `attempt`-th (1, 2, ...) failure of a call; None to give up.
-
-        >>> RetryPolicy(attempts=2).wait_s(CallError(Kind.SERVER, "502"), 2, Random(7)) is None
-        True
-        """
-        if error.kind in _NEVER_AGAIN:
-            return None
-        backoff_s = rng.uniform(0.0, min(self.cap_s, self.base_s * 2.0 ** min(attempt - 1, 64)))
-        wait_s = min(error.retry_after_s or 0.0, self.patience_s) + backoff_s
-        if error.kind is Kind.RATE_LIMITED:
-            return wait_s if elapsed_s + wait_s <= self.patience_s else None
-        return wait_s if attempt < self._allowed(error.kind) else None
-
-    def _allowed(self, kind: Kind) -> int:
-        return min(self.attempts, self.paid_attempts) if kind in PAID else self.attempts
+    def backoff_s(self, attempt: int, rng: Random) -> float:
+        """Seconds to wait after the `attempt`-th (1, 2, ...) failure."""
+        return rng.uniform(0.0, min(self.cap_s, self.base_s * 2.0 ** min(attempt - 1, 64)))
 
 
 class Tries:
@@ -118,13 +109,29 @@ class Tries:
         self.useless = 0
         self.limited = 0
 
-    def wait_s(self, error: CallError, now: float) -> float | None:
-        """Seconds until the next try; None to give up."""
+    def wait_s(self, error: CallError, now: float, *, is_paced: bool = False) -> float | None:
+        """Seconds until the next try; None to give up. `is_paced` says that limits hold back what was refused.
+
+        >>> tries = Tries(RetryPolicy(attempts=2), Random(7), 0.0)
+        >>> [tries.wait_s(CallError(Kind.RESET, "gone"), 0.0) is None for _ in range(2)]
+        [False, True]
+        """
+        if error.kind in _NEVER_AGAIN:
+            return None
         if error.kind is Kind.RATE_LIMITED:
-            self.limited += 1
-            return self._policy.wait_s(error, self.limited, self._rng, now - self._began)
+            return self._refused(now, is_paced)
         self.failed += 1
         self.useless += error.kind in PAID
-        has_tries = self.failed < self._policy.attempts
-        attempt = self.useless if error.kind in PAID and has_tries else self.failed
-        return self._policy.wait_s(error, attempt, self._rng)
+        if self.failed >= self._policy.attempts or self.useless >= self._policy.paid_attempts:
+            return None
+        return self._after(error, self.useless if error.kind in PAID else self.failed)
+
+    def _refused(self, now: float, is_paced: bool) -> float | None:
+        self.limited += 1
+        unpaced = 0 if is_paced else self.limited - _TRUSTED
+        wait_s = self._policy.backoff_s(unpaced, self._rng) if unpaced > 0 else 0.0
+        return wait_s if now + wait_s - self._began <= self._policy.patience_s else None
+
+    def _after(self, error: CallError, attempt: int) -> float:
+        told_s = min(error.retry_after_s or 0.0, self._policy.patience_s)
+        return told_s + self._policy.backoff_s(attempt, self._rng)

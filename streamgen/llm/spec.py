@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import msgspec
 
 from streamgen.errors import RecipeError
-from streamgen.llm.endpoint import Price
 from streamgen.llm.limits import Limits
+from streamgen.llm.price import Price
 from streamgen.llm.retry import Count, Positive, RetryPolicy
 
 _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")

@@ -14,7 +14,7 @@ from streamgen.control.controller import TrialResult
 from streamgen.inspection import DropRow, SessionRow, State, drops_of, json_of, reading, sessions_of, trials_of, typed
 from streamgen.journal.lock import is_locked
 from streamgen.journal.store import Store
-from streamgen.llm.endpoint import EndpointStatistics
+from streamgen.llm.statistics import EndpointStatistics
 from streamgen.llm.spend import Spend, spends_of, total
 from streamgen.record import META_KEY, Value
 from streamgen.summary import End

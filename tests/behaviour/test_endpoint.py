@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamgen.errors import EndpointError
-from streamgen.llm.endpoint import Endpoint, Price
+from streamgen.llm.endpoint import Endpoint
 from streamgen.llm.limits import Limits
 from streamgen.llm.model import CompletionRequest, Request, Response
+from streamgen.llm.price import Price
 from streamgen.llm.retry import CallError, Kind, RetryPolicy
 from streamgen.record import Usage
 from streamgen.testing import Scripted, prompt_of, scripted
@@ -107,7 +108,7 @@ def test_a_call_cancelled_in_the_moment_of_its_turn_passes_the_turn_on() -> None
         unlucky = asyncio.ensure_future(call(endpoint, "unlucky"))
         tasks.start_soon(call, endpoint, "next")
         await anyio.sleep(1.0)  # the timer stands behind the answer's: the turn is given, but nobody woke up yet
-        assert (endpoint.statistics().in_flight, endpoint.statistics().waiting) == (1, 2)
+        assert (endpoint.statistics().in_flight, endpoint.statistics().waiting) == (1, 1)
         unlucky.cancel()
         await asyncio.wait([unlucky])
         assert unlucky.cancelled()
@@ -232,18 +233,33 @@ def test_everything_that_was_paid_stands_in_the_usage() -> None:
     assert statistics.retries == statistics.failures == {Kind.EMPTY: 1, Kind.SERVER: 1}
 
 
-def test_after_a_useless_answer_the_next_seed_is_sent_and_only_then() -> None:
-    empty, cut = CallError(Kind.EMPTY, "no text"), CallError(Kind.TRUNCATED, "cut")
-    model = scripted([CallError(Kind.SERVER, "502"), empty, "ok", empty, cut, "ok", empty, "ok"])
+def test_after_a_useless_answer_the_next_seed_and_key_are_sent_and_only_then() -> None:
+    empty, broken = CallError(Kind.EMPTY, "no text"), CallError(Kind.MALFORMED, "{")
+    model = scripted([CallError(Kind.SERVER, "502"), empty, "ok", empty, broken, "ok", empty, "ok"])
     endpoint = Endpoint("main", model)
 
     async def main() -> None:
-        await endpoint.call(ask("x", seed=7))
-        await endpoint.call(ask("x", seed=0x7FFF_FFFF))
+        await endpoint.call(CompletionRequest(prompt="x", seed=7, idempotency_key="a"))
+        await endpoint.call(CompletionRequest(prompt="x", seed=0x7FFF_FFFF, idempotency_key="b"))
         await endpoint.call(ask("x"))
 
     run_virtual(main)
-    assert [request.seed for request in model.requests] == [7, 7, 8, 0x7FFF_FFFF, 0, 1, None, None]
+    assert [(request.seed, request.idempotency_key) for request in model.requests] == [
+        (7, "a"), (7, "a"), (8, "a-r1"), (0x7FFF_FFFF, "b"), (0, "b-r1"), (1, "b-r2"), (None, ""), (None, ""),
+    ]  # fmt: skip
+
+
+def test_what_was_truncated_is_not_paid_for_again() -> None:
+    model = scripted([CallError(Kind.TRUNCATED, "raise it", usage=Usage(9, 16)), "ok"])
+    endpoint = Endpoint("main", model)
+
+    async def main() -> None:
+        with pytest.raises(CallError, match="raise it") as caught:
+            await endpoint.call(ask("x", max_tokens=16))
+        assert caught.value.usage == Usage(9, 16)
+
+    run_virtual(main)
+    assert len(model.requests) == 1
 
 
 def test_a_call_that_fails_says_what_it_cost() -> None:

@@ -8,7 +8,7 @@ from streamgen.llm.retry import FATAL, PAID, CallError, Kind, RetryPolicy, Tries
 
 POLICY = RetryPolicy(attempts=5, paid_attempts=2, base_s=0.5, cap_s=4.0, patience_s=100.0)
 AGAIN = [Kind.OVERLOADED, Kind.SERVER, Kind.RESET, Kind.TIMEOUT, Kind.UNREACHABLE]
-NEVER = [Kind.BAD_REQUEST, Kind.AUTH, Kind.QUOTA, Kind.NOT_FOUND, Kind.NOT_AN_API]
+NEVER = [Kind.TRUNCATED, Kind.BAD_REQUEST, Kind.AUTH, Kind.QUOTA, Kind.NOT_FOUND, Kind.NOT_AN_API]
 
 
 def tries_until_given_up(kind: Kind, *, retry_after_s: float | None = None) -> int:
@@ -26,7 +26,7 @@ def test_a_failing_endpoint_is_tried_as_often_as_allowed(kind: Kind) -> None:
     assert tries_until_given_up(kind) == 5
 
 
-@pytest.mark.parametrize("kind", sorted(PAID))
+@pytest.mark.parametrize("kind", sorted(PAID - {Kind.TRUNCATED}))
 def test_useless_answers_that_were_paid_are_tried_less_often(kind: Kind) -> None:
     assert tries_until_given_up(kind) == 2
 
@@ -38,12 +38,19 @@ def test_what_cannot_succeed_is_tried_once(kind: Kind) -> None:
 
 def test_every_kind_is_covered_here() -> None:
     assert {*AGAIN, *NEVER, *PAID, Kind.RATE_LIMITED} == set(Kind)
-    assert set(FATAL) == {*NEVER, Kind.UNREACHABLE} - {Kind.BAD_REQUEST}
+    assert set(FATAL) == {*NEVER, Kind.UNREACHABLE} - {Kind.BAD_REQUEST, Kind.TRUNCATED}
 
 
 def test_rate_limits_are_bounded_by_time_alone() -> None:
-    # 10 s told + at most 4 s of jitter each: 8 to 10 tries fit into 100 s.
-    assert 8 <= tries_until_given_up(Kind.RATE_LIMITED, retry_after_s=10.0) <= 10
+    # Three refusals wait for the limits alone; then at most 0.5 + 1 + 2 + 4 + 4 + ... s of jitter fit into 100 s.
+    assert 3 + 27 <= tries_until_given_up(Kind.RATE_LIMITED) <= 3 + 100
+
+
+def test_what_the_limits_hold_back_has_no_time_of_its_own() -> None:
+    tries = Tries(POLICY, Random(1), 0.0)
+    refused = CallError(Kind.RATE_LIMITED, "slow down", retry_after_s=1.0)
+    assert [tries.wait_s(refused, float(now), is_paced=True) for now in range(0, 102, 20)] == [0.0] * 6
+    assert tries.wait_s(refused, 100.1, is_paced=True) is None
 
 
 def test_rate_limits_do_not_use_up_the_tries() -> None:
@@ -69,27 +76,23 @@ def test_useless_answers_end_a_call_at_their_own_bound_or_at_that_of_all_tries()
         assert [wait is None for wait in waits] == given_up
 
 
-def test_a_wait_longer_than_our_patience_is_refused_at_once() -> None:
-    assert POLICY.wait_s(CallError(Kind.RATE_LIMITED, "tomorrow", retry_after_s=86_400.0), 1, Random(1)) is None
-
-
 @given(attempt=st.integers(1, 4), seed=st.integers(0, 1 << 32))
 def test_backoff_stays_between_zero_and_the_doubling_cap(attempt: int, seed: int) -> None:
-    wait_s = POLICY.wait_s(CallError(Kind.SERVER, "502"), attempt, Random(seed))
+    tries = Tries(POLICY, Random(seed), 0.0)
+    wait_s = [tries.wait_s(CallError(Kind.SERVER, "502"), 0.0) for _ in range(attempt)][-1]
     assert wait_s is not None
     assert 0.0 <= wait_s <= min(4.0, 0.5 * 2 ** (attempt - 1))
 
 
 @given(told=st.floats(0.0, 90.0), seed=st.integers(0, 1 << 32))
 def test_no_try_comes_before_the_time_that_the_server_told(told: float, seed: int) -> None:
-    for kind in (Kind.RATE_LIMITED, Kind.OVERLOADED):
-        wait_s = POLICY.wait_s(CallError(kind, "later", retry_after_s=told), 1, Random(seed))
-        assert wait_s is not None
-        assert told <= wait_s <= told + 0.5
+    wait_s = Tries(POLICY, Random(seed), 0.0).wait_s(CallError(Kind.OVERLOADED, "later", retry_after_s=told), 0.0)
+    assert wait_s is not None
+    assert told <= wait_s <= told + 0.5
 
 
 def test_a_huge_attempt_number_does_not_overflow() -> None:
-    assert POLICY.wait_s(CallError(Kind.RATE_LIMITED, "later"), 10_000, Random(1)) is not None
+    assert 0.0 <= POLICY.backoff_s(10_000, Random(1)) <= 4.0
 
 
 def test_a_key_in_a_message_is_masked() -> None:
