@@ -22,6 +22,7 @@ EXIT_CODES = (
 
 _RECIPE = click.Path(path_type=Path, dir_okay=False)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_VIEWS = ["records", "letters", "drops", "trials", "spend", "sessions"]
 _GROUPS = ["stages", "models", "sources", "sinks", "metrics", "rewards", "agents"]
 _overrides = click.option(
     "--set",
@@ -143,14 +144,17 @@ def report(directory: Path, out: Path | None) -> None:
         click.echo(f"report written to {write_report(directory, out)}")
 
 
-@main.command(short_help="Show records, dead letters, drops, trials, sessions.")
+@main.command(short_help="Show records, letters, drops, trials, spend, sessions.")
 @click.argument("directory", type=_DIRECTORY)
-@click.argument("what", default="records", type=click.Choice(["records", "letters", "drops", "trials", "sessions"]))
+@click.argument("what", default="records", type=click.Choice(_VIEWS))
 @click.option("-n", "number", default=10, show_default=True, type=click.IntRange(min=1), help="How many rows.")
 @click.option("--where", metavar="COLUMN=VALUE", help="Only records that fit, as in label=greeting or _meta.trial=3.")
 @click.option("--traceback", is_flag=True, help="Show dead letters with their tracebacks.")
 def inspect(directory: Path, what: str, number: int, where: str | None, traceback: bool) -> None:
-    """Show the records of the run in DIRECTORY, or its dead letters, drops, trials or sessions. Also while it runs."""
+    """Show the records of the run in DIRECTORY, or its dead letters, drops, trials, spending or sessions.
+
+    Also while it runs.
+    """
     with told():
         from rich.console import Console
 

@@ -17,6 +17,7 @@ from streamgen.errors import JournalError, RecipeError
 from streamgen.journal.lock import is_locked
 from streamgen.journal.progress import Cell
 from streamgen.journal.store import FILE_NAME, Store
+from streamgen.llm.spend import Spend, spends_of
 from streamgen.record import Columns, Record, Value, decode
 from streamgen.summary import Reason, RunStatistics
 
@@ -138,6 +139,12 @@ def trials_of(store: Store) -> list[TrialResult]:
     return [TrialResult(trial, rewards.get(trial.id)) for trial in found]
 
 
+def spends(directory: Path) -> list[Spend]:
+    """What each stage spent on each model, over all sessions."""
+    with reading(directory) as store:
+        return spends_of(store)
+
+
 def sessions(directory: Path) -> list[SessionRow]:
     """Each process that worked on the run, in order, with what it last noted (every 5 s, and at its end)."""
     with reading(directory) as store:
@@ -162,7 +169,7 @@ def sessions_of(store: Store, *, is_alive: bool) -> list[SessionRow]:
 def show(
     directory: Path, what: str = "records", limit: int = 10, *, where: str | None = None, traceback: bool = False
 ) -> RenderableType:
-    """Something that rich prints: `what` is records, letters, drops, trials or sessions.
+    """Something that rich prints: `what` is records, letters, drops, trials, spend or sessions.
 
     `where` filters records by `column=value`, `traceback` adds letters' tracebacks.
     """

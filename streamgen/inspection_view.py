@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +16,10 @@ from rich.text import Text
 
 from streamgen.control.controller import TrialResult
 from streamgen.errors import RecipeError, UnknownName
-from streamgen.inspection import LetterRow, RecordRow, drops, letters, records, sessions, trials
+from streamgen.inspection import LetterRow, RecordRow, drops, letters, records, sessions, spends, trials
+from streamgen.llm.spend import Spend, total
 from streamgen.record import Value
+from streamgen.report.text import cost
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # an escape sequence in the data would steer the terminal
 _LONG = 2000
@@ -128,6 +130,24 @@ def _reward(row: TrialResult) -> Text:
     return Text(f"{row.reward.value:.4f}{error}")
 
 
+def costs_table(spends: Sequence[Spend]) -> Table:
+    """What each stage spent on each model."""
+    rows = _table("stage", "model", "answers", "useless", "tokens", "cost")
+    for spend in spends:
+        counts = (spend.answers, spend.useless, spend.tokens)
+        money = cost(spend.usd, spend.unpriced)
+        rows.add_row(plain(spend.stage), plain(spend.model), *(f"{number:,}" for number in counts), money)
+    return rows
+
+
+def _spend(directory: Path, wish: Wish) -> RenderableType:
+    """All rows, and their sum: a stage that is not shown would cost all the same."""
+    rows = spends(directory)
+    if not rows:
+        return Text("nothing was spent")
+    return costs_table(rows if len(rows) == 1 else [*rows, total(rows, model="", stage="all")])
+
+
 def _sessions(directory: Path, wish: Wish) -> RenderableType:
     rows = sessions(directory)
     if not rows:
@@ -150,5 +170,6 @@ VIEWS: Mapping[str, Callable[[Path, Wish], RenderableType]] = {
     "letters": _letters,
     "drops": _drops,
     "trials": _trials,
+    "spend": _spend,
     "sessions": _sessions,
 }

@@ -17,8 +17,8 @@ from rich.text import Text
 from streamgen.control.agent import Trial
 from streamgen.control.controller import ControllerSummary
 from streamgen.engine.statistics import StageStatistics
-from streamgen.inspection_view import plain
-from streamgen.report.text import duration
+from streamgen.inspection_view import costs_table, plain
+from streamgen.report.text import cost, duration
 from streamgen.runs import Run
 from streamgen.summary import RunStatistics, Summary
 
@@ -76,6 +76,8 @@ def summary_view(summary: Summary) -> RenderableType:
     style = _STYLES.get(end.reason, "yellow")
     title = Text.assemble((f" {now.name} ", "bold"), (f" {end.reason.replace('_', ' ')} ", f"bold {style} reverse"))
     body: list[RenderableType] = [plain(end.message, style=style), Text(""), _funnel(now), Text(""), Text(_spent(now))]
+    if len(now.spends) > 1:
+        body += [Text(""), costs_table(now.spends), Text("")]
     if now.failed:
         body.append(Text(f"{now.failed} dead letters: streamgen inspect {summary.directory} letters", "yellow"))
     if now.surplus:
@@ -99,9 +101,12 @@ def _headline(now: RunStatistics, pace: float) -> str:
 
 def _spent(now: RunStatistics) -> str:
     spent = now.spent
-    priced = any(endpoint.usage.cost_usd is not None for endpoint in now.endpoints) or spent.usd
-    money = f"${spent.usd:.4f}" if priced else "no price given"
-    return f"{spent.requests} calls, {spent.tokens:,} tokens, {money}, {duration(60 * spent.minutes)}"
+    return f"{spent.requests} calls, {spent.tokens:,} tokens, {_money(now)}, {duration(60 * spent.minutes)}"
+
+
+def _money(now: RunStatistics) -> str:
+    is_priced = any(endpoint.usage.cost_usd is not None for endpoint in now.endpoints) or now.spent.usd
+    return cost(now.spent.usd if now.spent.requests or is_priced else None, now.spent.unpriced)
 
 
 def _funnel(now: RunStatistics) -> Table:

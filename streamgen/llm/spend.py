@@ -128,16 +128,12 @@ def total(spends: Iterable[Spend], model: str = "all", stage: str = "") -> Spend
 
 def spends_of(store: Store) -> list[Spend]:
     """What all sessions of a run spent, by model and stage."""
-    sums = (
-        "sum(prompt_tokens), sum(completion_tokens), coalesce(sum(cost_usd), 0.0),"
-        " sum(CASE WHEN cost_usd IS NULL THEN requests ELSE 0 END)"
-    )
-    query = (
-        f"SELECT model, stage, count(*), 0, sum(requests), {sums} FROM calls GROUP BY model, stage"
-        f" UNION ALL SELECT model, stage, 0, 0, sum(requests), {sums} FROM wasted GROUP BY model, stage"
-    )
-    found: dict[tuple[str, str], Account] = {}
-    for row in store.read(query):
-        spend = Spend(*msgspec.convert(row, tuple[str, str, int, int, int, int, int, float, int]))
-        found.setdefault((spend.model, spend.stage), Account(spend.model, spend.stage)).add(spend)
-    return [found[key].report() for key in sorted(found)]
+    return [
+        Spend(
+            model, stage, sums.answers, max(0, sums.requests - sums.answers), sums.requests,
+            sums.prompt_tokens, sums.completion_tokens,
+            known(sums.usd, sums.requests, sums.unpriced), sums.unpriced,
+        )
+        for model, stages in sorted(store.progress().spent.items())
+        for stage, sums in sorted(stages.items())
+    ]  # fmt: skip

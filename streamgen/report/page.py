@@ -14,7 +14,7 @@ from streamgen.masking import mask
 from streamgen.record import Value
 from streamgen.report.charts import blocks_of, reward_chart
 from streamgen.report.facts import Facts, facts_of
-from streamgen.report.text import clean, duration, number, percent, shown, usd, when
+from streamgen.report.text import clean, cost, duration, number, percent, shown, when
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -92,6 +92,6 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": number, "percent": percent, "usd": usd, "duration": duration, "when": when, "shown": shown,
+        "number": number, "percent": percent, "cost": cost, "duration": duration, "when": when, "shown": shown,
     }  # fmt: skip
     return environment.get_template("report.html")

@@ -53,6 +53,17 @@ def usd(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 1 else f"${amount:.4f}"
 
 
+def cost(amount: float | None, unpriced: int = 0) -> str:
+    """Money as far as it is known; `unpriced` requests come on top, and nobody knows what they cost.
+
+    >>> cost(0.5), cost(0.5, 2), cost(None, 2)
+    ('$0.5000', 'at least $0.5000', 'unknown price')
+    """
+    if amount is None:
+        return "unknown price"
+    return f"at least {usd(amount)}" if unpriced else usd(amount)
+
+
 def duration(seconds: float | None) -> str:
     """A time span as people say it.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import anyio
 import pytest
 from runs import asked, check_whole, echo, make, model, query
 
 import streamgen
+from streamgen.llm.model import Request
 from streamgen.llm.retry import CallError, Kind
 from streamgen.record import Usage, Value
 from streamgen.summary import Summary
@@ -37,12 +39,52 @@ async def test_a_run_stops_at_its_requests_and_goes_on_with_more(tmp_path: Path,
 
 
 async def test_tokens_of_all_sessions_count(tmp_path: Path) -> None:
+    """A call takes 3 tokens and, its prompt being short, is expected to take 8: the last ones are not let through."""
     main = echo()
     summaries = [await spend(main, tmp_path, tokens=tokens) for tokens in (30, 60, 90)]
     assert [summary.end.reason for summary in summaries] == ["budget"] * 3
-    spent = [summary.statistics.spent for summary in summaries]
-    assert [s.tokens <= limit for s, limit in zip(spent, (30, 60, 90), strict=True)] == [True] * 3
-    assert spent[-1].tokens == 3 * len(main.requests) == 3 * spent[-1].requests
+    assert [summary.statistics.spent.tokens for summary in summaries] == [24, 54, 84]
+    assert 3 * len(main.requests) == 84
+
+
+async def test_a_small_budget_is_used_up_although_the_first_guess_is_above_it(tmp_path: Path) -> None:
+    """Nobody knows what the first call takes: it is made alone, and the others wait for what it teaches."""
+    main = echo(0.001)
+    summary = await spend(main, tmp_path, tokens=100)
+    assert summary.end.reason == "budget" and "100 tokens" in summary.end.message
+    assert summary.statistics.spent.tokens == 3 * len(main.requests) == 93
+
+
+async def test_a_call_has_one_key_and_no_other_run_has_it(tmp_path: Path) -> None:
+    keys = []
+    for directory in (tmp_path / "a", tmp_path / "b"):
+        main = echo()
+        for requests in (7, 80):
+            await spend(main, directory, requests=requests)
+        keys.append({request.idempotency_key for request in main.requests})
+    assert [len(each) for each in keys] == [50, 50]
+    assert not keys[0] & keys[1] and all(len(key) == 32 for key in keys[0])
+
+
+async def test_a_call_that_was_cut_off_is_asked_again_under_its_key(tmp_path: Path) -> None:
+    begun = anyio.Event()
+
+    async def hang(request: Request) -> str:
+        if len(main.requests) == 4:
+            begun.set()
+        await anyio.sleep_forever()
+        return ""
+
+    main = model(hang)
+    async with streamgen.open(make(main, 4), directory=tmp_path) as run:
+        await begun.wait()
+        run.cancel()
+        await run.finish()
+    again = echo()
+    async with streamgen.open(make(again, 4), directory=tmp_path) as run:
+        await run.finish()
+    keys = [{prompt_of(request): request.idempotency_key for request in each.requests} for each in (main, again)]
+    assert keys[0] == keys[1] and len(set(keys[0].values())) == 4
 
 
 async def test_answers_of_no_use_count_in_the_next_session_too(tmp_path: Path) -> None:

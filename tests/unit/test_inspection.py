@@ -11,10 +11,11 @@ from rich.console import Console
 from sample_run import run_sample, run_tuned
 
 from streamgen.errors import JournalError, RecipeError, UnknownName
-from streamgen.inspection import DropRow, drops, letters, records, sessions, show, trials
+from streamgen.inspection import DropRow, drops, letters, records, sessions, show, spends, trials
 from streamgen.inspection_view import VIEWS
 from streamgen.journal.lock import is_locked, locked
 from streamgen.journal.store import FILE_NAME, Store
+from streamgen.llm.spend import Spend
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,20 @@ def test_a_directory_without_a_run_says_so(tmp_path: Path, what: str) -> None:
 def test_an_empty_journal_is_shown_as_one(tmp_path: Path, what: str) -> None:
     Store(tmp_path / FILE_NAME).close()
     assert shown(tmp_path, what).strip().split()[0] in ("no", "nothing")
+
+
+def test_what_was_spent_is_told_by_stage_and_model_with_the_sum(tmp_path: Path) -> None:
+    store = Store(tmp_path / FILE_NAME)
+    calls = [(n, "a", str(n), 0, "small", b"{}", b"{}", 10, 5, 1, cost) for n, cost in enumerate([0.25, None])]
+    store.commit({"calls": calls, "wasted": [(1, "b", "large", 1000, 1, 2, 1.5)]})
+    store.close()
+    assert spends(tmp_path) == [
+        Spend("large", "b", 0, 2, 2, 1000, 1, 1.5, 0),
+        Spend("small", "a", 2, 0, 2, 20, 10, 0.25, 1),
+    ]
+    rows = [line.split() for line in shown(tmp_path, "spend").splitlines()]
+    assert rows[1] == ["b", "large", "0", "2", "1,001", "$1.50"]
+    assert [" ".join(row[-3:]) for row in rows[2:]] == ["at least $0.2500", "at least $1.75"]
 
 
 def test_an_unknown_view_lists_the_known_ones(directory: Path) -> None:
