@@ -11,8 +11,11 @@ from streamgen.errors import UnknownName
 COMMANDS: dict[str, tuple[str, str]] = {
     "hop": ("benchmarks.hop:command", "what a hop of the engine costs, beside a bare chain of asyncio.Queues"),
     "hour": ("benchmarks.hour:command", "what an hour of engine time costs on virtual time"),
+    "setup": ("benchmarks.setup:command", "makes the environments that the clients run in"),
     "memory": ("benchmarks.memory:command", "peak memory of 2,000 and of 20,000 records over HTTP"),
     "run": ("benchmarks.suite:command", "clients at workloads, beside a bare aiohttp loop, on a mock endpoint"),
+    "crash": ("benchmarks.crash:command", "kill -9 at random moments: what is lost, and what is paid twice"),
+    "table": ("benchmarks.table:command", "the table, the targets and the chart of what `run` has measured"),
 }
 """Name -> (module:function, what it measures). The function gets the arguments behind the name."""
 

@@ -9,7 +9,6 @@ from benchmarks.runner import Measured
 from benchmarks.workloads import WORKLOADS, ideal_s
 
 Measure: TypeAlias = Callable[[Measured], float | None]
-COMMIT_S = 0.02  # the journal's commit interval: answers of so long before a kill may be paid again
 
 
 def rate(run: Measured) -> float | None:
@@ -84,10 +83,7 @@ def paid_again(run: Measured) -> float | None:
 
 def paid_again_beyond_flight(run: Measured) -> float | None:
     """Calls paid again beyond those in flight at the kill and the answers of one commit interval before it."""
-    if not run.kill:
-        return None
-    committing = COMMIT_S * run.kill["answers_per_s"]
-    return max(0.0, (paid_again(run) or 0.0) - run.kill["in_flight"] - committing)
+    return max(0.0, (paid_again(run) or 0.0) - run.kill.allowed) if run.kill else None
 
 
 def extra_calls(run: Measured) -> float | None:

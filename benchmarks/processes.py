@@ -75,6 +75,11 @@ class Process:
             self.kill()
 
     @property
+    def pid(self) -> int:
+        """The root of its tree."""
+        return self._child.pid
+
+    @property
     def is_alive(self) -> bool:
         """Whether it has not ended."""
         return not self._is_over.is_set()

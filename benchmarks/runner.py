@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.interpreters import python_of
+from benchmarks.kill import Kill, kill
 from benchmarks.mock import ROOT, Mock, endpoint
 from benchmarks.processes import Process, Usage, cores
 from benchmarks.workloads import Workload, prompts
@@ -44,7 +45,7 @@ class Measured(msgspec.Struct, kw_only=True, omit_defaults=True):
     error: str | None = None
     counters: dict[str, Any] = {}
     versions: dict[str, str] = {}
-    kill: dict[str, float] = {}
+    kill: Kill | None = None
 
 
 def measure(workload: Workload, client: str, keep: Path | None = None) -> Measured:
@@ -66,6 +67,7 @@ class Session:
     """The client's directory, and its tries."""
 
     def __init__(self, workload: Workload, client: str, mock: Mock, folder: Path, core: int) -> None:
+        self.concurrency = workload.concurrency or 0
         self._workload, self._client, self._mock, self._core = workload, client, mock, core
         self._out, self._log = folder / "out", folder / "log.txt"
         self._prompts, self._file = folder / "prompts.jsonl", folder / "workload.json"
@@ -95,16 +97,11 @@ class Session:
         with self.start() as process:
             while process.is_alive and self._mock.counters()["paid"] < share * self._workload.records:
                 time.sleep(0.01)
-            process.kill()
-        before = self._mock.counters()  # of the requests that were in flight, all connections are closed now
+            killed = kill(process, self._mock, self.concurrency)
         usage, started = self.run()
         result = self.result(usage, started)
         first = next((at for at in self._mock.history()["arrivals"] if at > started), None)
-        result.kill = {
-            "paid_before": before["paid"],
-            "in_flight": before["cut"],
-            "answers_per_s": before["paid"] / (before["last_answer"] - before["first_request"]),
-        }
+        result.kill = killed
         result.start_s = first - started if first else None
         return result
 
@@ -169,4 +166,11 @@ class Session:
         return lines[-1][:300] if lines else ""
 
 
-_SCRIPTS = {"streamgen": "streamgen_client", "openai": "openai_sdk"}
+_SCRIPTS = {
+    "streamgen": "streamgen_client",
+    "openai": "openai_sdk",
+    "curator": "curator_client",
+    "distilabel": "distilabel_client",
+    "data_designer": "data_designer_client",
+}
+"""Scripts whose name is not the client's: none may have the name of the package that it imports."""

@@ -114,6 +114,8 @@ def run_on(loop: str) -> Callable[[Coroutine[Any, Any, None]], None]:
     """`asyncio.run` on this kind of loop."""
     if loop == "asyncio":
         return asyncio.run
+    if loop != "uvloop":
+        raise SystemExit(f"there is no loop {loop!r}: asyncio or uvloop")
     import uvloop
 
     run: Callable[[Coroutine[Any, Any, None]], None] = uvloop.run
