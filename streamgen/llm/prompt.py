@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,9 @@ from streamgen.errors import RecipeError, StreamgenError
 from streamgen.record import Value
 
 if TYPE_CHECKING:
-    from jinja2.sandbox import SandboxedEnvironment
+    from streamgen.llm.sandbox import Sandbox
 
 MAX_CHARACTERS = 1_000_000
-MAX_RANGE = 10_000
 
 _Render = Callable[[Mapping[str, Value]], str]
 
@@ -43,7 +42,7 @@ class Prompt:
         """The text for these columns. Raises PromptError for a missing one, naming those that are there."""
         text = self._render(columns)
         if len(text) > MAX_CHARACTERS:
-            raise _too_long()
+            raise too_long()
         return text
 
     def __repr__(self) -> str:
@@ -70,9 +69,12 @@ def _plain(text: str) -> Prompt | None:
 
     def render(columns: Mapping[str, Value]) -> str:
         try:
-            inserted = [str(columns[name]) for name in names]
+            values = [columns[name] for name in names]
         except KeyError as error:
             raise _missing(error.args[0], columns) from None
+        if None in values:
+            raise _null(names, columns)
+        inserted = [value if type(value) is str else str(value) for value in values]
         return literals[0] + "".join([value + literal for value, literal in zip(inserted, literals[1:], strict=True)])
 
     return Prompt(text, frozenset(names), render)
@@ -90,6 +92,8 @@ def _templated(text: str) -> Prompt:
     from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
     from jinja2.meta import find_undeclared_variables
 
+    from streamgen.llm.sandbox import NullInserted
+
     environment = _environment()
     try:
         names = frozenset(find_undeclared_variables(environment.parse(text)) - environment.globals.keys())
@@ -100,6 +104,7 @@ def _templated(text: str) -> Prompt:
         raise RecipeError(f"the prompt is no valid template: {error}") from error
 
     def render(columns: Mapping[str, Value]) -> str:
+        environment.begin()
         try:
             return _bounded(template.generate(columns))
         except UndefinedError as error:
@@ -107,6 +112,8 @@ def _templated(text: str) -> Prompt:
             raise _missing(min(missing), columns) if missing else PromptError(f"the prompt fails: {error}") from error
         except PromptError:
             raise
+        except NullInserted:
+            raise _null(sorted(names), columns) from None
         except Exception as error:  # the template is the user's code: whatever it raises fails the record
             raise PromptError(f"the prompt fails: {type(error).__name__}: {error}") from error
 
@@ -119,44 +126,15 @@ def _bounded(pieces: Iterator[str]) -> str:
         text.append(piece)
         size += len(piece)
         if size > MAX_CHARACTERS:
-            raise _too_long()
+            raise too_long()
     return "".join(text)
 
 
 @cache
-def _environment() -> SandboxedEnvironment:
-    """The sandbox. It stops escapes; loops, repetition and powers are bounded here, as they are its known gaps."""
-    from jinja2 import StrictUndefined
-    from jinja2.runtime import Context
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+def _environment() -> Sandbox:
+    from streamgen.llm.sandbox import Sandbox
 
-    class Environment(ImmutableSandboxedEnvironment):
-        intercepted_binops = frozenset({"*", "**"})
-
-        def call_binop(self, context: Context, operator: str, left: Value, right: Value) -> Value:
-            _check_size(operator, left, right)
-            return super().call_binop(context, operator, left, right)
-
-    environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
-    environment.globals = {"range": _range, "namespace": environment.globals["namespace"]}
-    return environment
-
-
-def _check_size(operator: str, left: Value, right: Value) -> None:
-    if operator == "**":
-        if abs(right) > 64 or abs(left) > 1e6:
-            raise PromptError(f"the prompt fails: {left} ** {right} is too large")
-    elif isinstance(left, str | list | tuple) or isinstance(right, str | list | tuple):
-        sequence, times = (right, left) if isinstance(left, int) else (left, right)
-        if isinstance(times, int) and len(sequence) * times > MAX_CHARACTERS:
-            raise _too_long()
-
-
-def _range(*bounds: int) -> range:
-    numbers = range(*bounds)
-    if len(numbers) > MAX_RANGE:
-        raise PromptError(f"the prompt fails: a range of {len(numbers)} numbers; at most {MAX_RANGE} are allowed")
-    return numbers
+    return Sandbox()
 
 
 def _missing(name: str, columns: Mapping[str, Value]) -> PromptError:
@@ -164,5 +142,13 @@ def _missing(name: str, columns: Mapping[str, Value]) -> PromptError:
     return PromptError(f"the prompt needs the column {name!r}, which the record does not have; it has: {has}")
 
 
-def _too_long() -> PromptError:
+def _null(names: Iterable[str], columns: Mapping[str, Value]) -> PromptError:
+    """A null is refused like a column that is missing: a model would read it as a word, or a hole in the text."""
+    nulls = [name for name in names if columns.get(name, "") is None]
+    what = f"the column {nulls[0]!r}, which is null" if nulls else "a null"
+    return PromptError(f'the prompt inserts {what}; where that is fine, write {{{{ {(*nulls, "name")[0]} or "" }}}}')
+
+
+def too_long() -> PromptError:
+    """For a text that is longer than a prompt may be."""
     return PromptError(f"the prompt is longer than {MAX_CHARACTERS:,} characters")
