@@ -121,8 +121,13 @@ class Endpoint:
         )
 
     @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """Its servers and keys."""
+        return self._lanes.all
+
+    @property
     def model(self) -> Model:
-        """The (first) lane's model."""
+        """The first lane's model."""
         return self._lanes.all[0].model
 
     async def aclose(self) -> None:
