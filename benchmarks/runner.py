@@ -82,7 +82,7 @@ class Session:
         told |= {"base_url": self._mock.base_url, "model": "mock", "prompts": str(self._prompts)}
         told["resume"] = self._workload.kill_at is not None
         self._file.write_text(json.dumps(told))
-        script = ROOT / "benchmarks" / "clients" / f"{_SCRIPTS.get(self._client, self._client)}.py"
+        script = ROOT / "benchmarks" / "clients" / f"{_SCRIPTS.get(self._client, f"{self._client}_client")}.py"
         command = [python_of(self._client), str(script), str(self._file), str(self._out)]
         env = {**os.environ, "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "sk-none"}
         return Process(command, self._core, env=env, output=self._log)
@@ -166,7 +166,7 @@ class Session:
         return lines[-1][:300] if lines else ""
 
 
-_SCRIPTS = {
+_SCRIPTS = {"floor": "floor", "openai": "openai_sdk"}
     "streamgen": "streamgen_client",
     "openai": "openai_sdk",
     "curator": "curator_client",
