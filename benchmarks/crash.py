@@ -64,9 +64,9 @@ def crashed_run(workload: Workload, most: int, rng: random.Random) -> Outcome:
 
 def _kill_once(session: Session, mock: Mock, rng: random.Random) -> Kill | None:
     """Start, kill at a random moment behind the first new call; None where the run has ended before."""
-    asked = mock.counters()["requests"]
+    asked = mock.progress()["requests"]
     with session.start() as process:
-        while process.is_alive and mock.counters()["requests"] == asked:
+        while process.is_alive and mock.progress()["requests"] == asked:
             time.sleep(0.005)
         time.sleep(rng.uniform(0, _LONGEST_S))
         return kill(process, mock, session.concurrency) if process.is_alive else None

@@ -37,6 +37,11 @@ class Mock:
         counters: dict[str, Any] = self._ask("GET", "/counters")
         return counters
 
+    def progress(self) -> dict[str, int]:
+        """Its requests, paid calls and requests in flight: cheap, so that it can be asked all the time."""
+        progress: dict[str, int] = self._ask("GET", "/progress")
+        return progress
+
     def history(self) -> dict[str, list[float]]:
         """Its arrivals and answers."""
         history: dict[str, list[float]] = self._ask("GET", "/history")

@@ -82,7 +82,7 @@ class Session:
         told |= {"base_url": self._mock.base_url, "model": "mock", "prompts": str(self._prompts)}
         told["resume"] = self._workload.kill_at is not None
         self._file.write_text(json.dumps(told))
-        script = ROOT / "benchmarks" / "clients" / f"{_SCRIPTS.get(self._client, f"{self._client}_client")}.py"
+        script = ROOT / "benchmarks" / "clients" / f"{_SCRIPTS.get(self._client, self._client)}.py"
         command = [python_of(self._client), str(script), str(self._file), str(self._out)]
         env = {**os.environ, "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "sk-none"}
         return Process(command, self._core, env=env, output=self._log)
@@ -95,7 +95,7 @@ class Session:
     def killed_and_resumed(self, share: float) -> Measured:
         """Kill the client when this share of the records is paid; the result of the second try."""
         with self.start() as process:
-            while process.is_alive and self._mock.counters()["paid"] < share * self._workload.records:
+            while process.is_alive and self._mock.progress()["paid"] < share * self._workload.records:
                 time.sleep(0.01)
             killed = kill(process, self._mock, self.concurrency)
         usage, started = self.run()
@@ -166,7 +166,7 @@ class Session:
         return lines[-1][:300] if lines else ""
 
 
-_SCRIPTS = {"floor": "floor", "openai": "openai_sdk"}
+_SCRIPTS = {
     "streamgen": "streamgen_client",
     "openai": "openai_sdk",
     "curator": "curator_client",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
+from benchmarks.interpreters import python_of
 from benchmarks.mock import Ceiling, ceiling
 from benchmarks.processes import cores
 from benchmarks.results import RESULTS, Invocation, Results, read, write
@@ -98,7 +99,8 @@ def command(arguments: Sequence[str]) -> None:
         for name in given.clients.split(","):
             if name not in CLIENTS:
                 raise UnknownName("client", name, CLIENTS)
-    except UnknownName as error:
+            python_of(name)
+    except (UnknownName, FileNotFoundError) as error:
         sys.exit(str(error))
     invocation = run(workloads, given.clients.split(","), given.rounds, given.out)
     print("\n".join(judged(verdict) for verdict in verdicts(Results([invocation])) if verdict.spread))

@@ -21,6 +21,7 @@ class Counters:
         self.faults: Counter[str] = Counter()
         self.asked: dict[str, int] = {}
         self.paid: Counter[str] = Counter()
+        self.paid_calls = 0
         self.requests = self.remembered = self.cut = self.in_flight = self.max_in_flight = 0
         self.first_request: float | None = None
         self.last_answer: float | None = None
@@ -45,12 +46,21 @@ class Counters:
         self.tokens.append(tokens)
         return n
 
+    def pay(self, prompt: str) -> None:
+        """A full usable answer is made for a prompt."""
+        self.paid[prompt] += 1
+        self.paid_calls += 1
+
     def answered(self, status: str, arrived: float, now: float) -> None:
         """A request has its answer, useful or not."""
         self.in_flight -= 1
         self.statuses[status] += 1
         self.answers.append(now)
         self.latencies.append(now - arrived)
+
+    def progress(self) -> Mapping[str, int]:
+        """The counts that cost nothing to tell, for those who ask often."""
+        return {"requests": self.requests, "paid": self.paid_calls, "in_flight": self.in_flight}
 
     def summary(self) -> Mapping[str, object]:
         """All of it as JSON; times of the clock on the wall are in seconds since 1970."""
@@ -61,10 +71,10 @@ class Counters:
             "statuses": self.statuses,
             "faults": self.faults,
             "distinct_prompts": len(self.asked),
-            "paid": sum(self.paid.values()),
+            "paid": self.paid_calls,
             "paid_prompts": len(self.paid),
             "paid_more_than_once": sum(count > 1 for count in self.paid.values()),
-            "paid_again": sum(self.paid.values()) - len(self.paid),
+            "paid_again": self.paid_calls - len(self.paid),
             "times_paid": Counter(map(str, self.paid.values())),
             "remembered": self.remembered,
             "cut": self.cut,

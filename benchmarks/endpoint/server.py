@@ -73,6 +73,8 @@ class Endpoint:
             self._chat(connection, head, body)
         elif path == b"GET /counters":
             connection.send(message(200, _encode(self.counters.summary())))
+        elif path == b"GET /progress":
+            connection.send(message(200, _encode(self.counters.progress())))
         elif path == b"GET /history":
             connection.send(message(200, _encode(self.counters.history())))
         elif path == b"POST /reset":
@@ -159,7 +161,7 @@ class Endpoint:
     def _finish(self, job: Job) -> None:
         fault = fault_of(self.config, job.key, job.n) if self._can_fail else None
         if fault is None:
-            self.counters.paid[job.prompt] += 1
+            self.counters.pay(job.prompt)
             self._done(
                 job, "200", message(200, self._answers.body(job.key, job.prompt_tokens), self._buckets.headers())
             )
@@ -195,7 +197,7 @@ class Endpoint:
             self._send(job, whole[start[0] : start[1]])
             job.timer = self._loop.call_later(self.config.slow_s / _PIECES, self._drip, job, piece + 1)
             return
-        self.counters.paid[job.prompt] += 1
+        self.counters.pay(job.prompt)
         self._done(job, "200", whole[start[0] :])
 
     def _whole(self, job: Job) -> bytes:

@@ -72,6 +72,9 @@ async def test_counters_are_told_and_cleared():
     counted = json.loads(client.body)
     assert (counted["requests"], counted["distinct_prompts"], counted["paid"]) == (3, 2, 3)
     assert (counted["paid_more_than_once"], counted["times_paid"]) == (1, {"2": 1, "1": 1})
+    other = Client(endpoint)
+    other.connection.data_received(b"GET /progress HTTP/1.1\r\n\r\n")
+    assert json.loads(other.body) == {"requests": 3, "paid": 3, "in_flight": 0}
     client.connection.data_received(b"POST /reset HTTP/1.1\r\n\r\n")
     assert endpoint.counters.summary()["requests"] == 0
 

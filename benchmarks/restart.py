@@ -1,0 +1,60 @@
+"""`python -m benchmarks restart`: how soon a run with a long history makes its next call after kill -9."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from benchmarks.mock import Mock, endpoint
+from benchmarks.processes import cores
+from benchmarks.runner import Session
+from benchmarks.workloads import WORKLOADS
+
+_BEYOND = 10_000  # rows that are left to do at the kill
+
+
+class Restarted(NamedTuple):
+    """Seconds from the second process's start to its first call, and the size of what it goes on from."""
+
+    first_call_s: float
+    journal_mb: float
+
+
+def restarts(tickets: int, times: int) -> list[Restarted]:
+    """Make a run with so many settled tickets, and kill and restart it a few times."""
+    workload = msgspec.structs.replace(WORKLOADS["W5"], endpoint=WORKLOADS["W1"].endpoint, records=tickets + _BEYOND)
+    endpoint_core, client_core = cores()
+    with tempfile.TemporaryDirectory() as folder, endpoint(workload.endpoint, endpoint_core) as mock:
+        session = Session(workload, "streamgen", mock, Path(folder), client_core)
+        with session.start() as process:
+            while process.is_alive and mock.progress()["paid"] < tickets:
+                time.sleep(0.2)
+        return [_restart(session, mock, Path(folder)) for _ in range(times)]
+
+
+def _restart(session: Session, mock: Mock, folder: Path) -> Restarted:
+    size = sum(file.stat().st_size for file in folder.glob("out/run/run.db*"))
+    mock.reset()
+    with session.start() as process:
+        while process.is_alive and not mock.progress()["requests"]:
+            time.sleep(0.01)
+        process.kill()
+        first = mock.counters()["first_request"]
+        return Restarted(first - process.started, size / 1e6)
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Print the times."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks restart", description=__doc__)
+    parser.add_argument("--tickets", type=int, default=1_000_000, help="settled ones; some 3,000 are made a second")
+    parser.add_argument("--times", type=int, default=3)
+    given = parser.parse_args(arguments)
+    for restarted in restarts(given.tickets, given.times):
+        seconds, megabytes = restarted
+        print(f"{given.tickets:,} tickets, journal of {megabytes:,.0f} MB: first call after {seconds:.2f} s")
