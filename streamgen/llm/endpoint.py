@@ -207,9 +207,14 @@ class Endpoint:
     def _leave(self, turn: asyncio.Future[Grant | None]) -> None:
         if turn.cancel() or turn.cancelled():
             self._line.leave()
+            self._dispatch()
         elif grant := turn.result():
-            lane, pass_ = grant
-            lane.withdraw(pass_, self._clock())
+            self._give_back(grant)
+
+    def _give_back(self, grant: Grant) -> None:
+        """Undo a start: nothing was sent."""
+        lane, pass_ = grant
+        lane.withdraw(pass_, self._clock())
         self._dispatch()
 
     def _dispatch(self) -> None:
@@ -253,6 +258,9 @@ class Endpoint:
                 return None
             place = attempt.place.beside(first)
             grant = self._start(place, self._clock()) or await self._turn(place)
+            if race.is_over:  # its own end may have made room for this one
+                self._give_back(grant)
+                return None
             race.is_hedged = True
         except EndpointError:
             return None
