@@ -20,9 +20,10 @@ _BEYOND = 10_000  # rows that are left to do at the kill
 
 
 class Restarted(NamedTuple):
-    """Seconds from the second process's start to its first call, and the size of what it goes on from."""
+    """Seconds, and those of CPU, from the new process's start to its first call; the size of what it goes on from."""
 
     first_call_s: float
+    cpu_s: float
     journal_mb: float
 
 
@@ -46,7 +47,7 @@ def _restart(session: Session, mock: Mock, folder: Path) -> Restarted:
             time.sleep(0.01)
         process.kill()
         first = mock.counters()["first_request"]
-        return Restarted(first - process.started, size / 1e6)
+        return Restarted(first - process.started, process.wait().cpu_before(first), size / 1e6)
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -56,5 +57,6 @@ def command(arguments: Sequence[str]) -> None:
     parser.add_argument("--times", type=int, default=3)
     given = parser.parse_args(arguments)
     for restarted in restarts(given.tickets, given.times):
-        seconds, megabytes = restarted
-        print(f"{given.tickets:,} tickets, journal of {megabytes:,.0f} MB: first call after {seconds:.2f} s")
+        seconds, cpu_s, megabytes = restarted
+        what = f"{given.tickets:,} tickets, journal of {megabytes:,.0f} MB"
+        print(f"{what}: first call after {seconds:.2f} s ({cpu_s:.2f} s of CPU)", flush=True)
