@@ -7,16 +7,24 @@ from typing import Literal
 
 import msgspec
 
+from streamgen.llm.bucket import Bucket
+from streamgen.llm.concurrency import Concurrency
+from streamgen.llm.pacer import TOLERANCE_S, Pacer
+from streamgen.llm.refusals import Refusals
 from streamgen.llm.retry import Count, Positive
 from streamgen.llm.told import Told
+from streamgen.llm.windows import BELIEVED_S, Window
 
 AUTO_CONCURRENCY = 64
 
-# A window of a minute never sees more than the limit, although requests that travel for up to a second
-# longer than others come together at the server.
-_WINDOW_S = 61.0
-# How much may start at once: enough to make up for late timers, too little to be seen as a peak.
-_BURST_S = 0.25
+# A minute of the server's never sees more than the limit, although some calls travel 0.15 s longer than others (three
+# round trips of a new connection), and TOLERANCE_S worth of them may make up for late timers.
+_REQUEST_WINDOW_S = 60.15 + TOLERANCE_S
+# The same for tokens, which a server counts when a call comes or when it ends, and which we know only then: latencies
+# that differ by a second, and a burst. 60 / 62 = 0.968 of the limit is used.
+_TOKEN_WINDOW_S = 62.0
+_TOKEN_BURST_S = 1.0  # the shortest period that providers enforce a limit over (Azure: 1 or 10 s)
+_STOP_S = 1.0  # where a server does not say for how long; then twice that, three times ...
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,130 +35,187 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tokens_per_minute: Positive | None = None
 
 
-class Bucket:
-    """Lets `per_minute` units pass in any minute, evenly: the generic cell rate algorithm (ITU-T I.371, annex A).
-
-    `_due` is the theoretical arrival time: when everything that was taken will have been earned. A cost above the
-    burst waits for a full bucket and leaves a debt. See also Brandur Leach, "Rate Limiting, Cells, and GCRA", 2015.
-
-    >>> bucket = Bucket(per_minute=61)
-    >>> bucket.take(1, now=0.0)
-    >>> bucket.ready_at(1)
-    1.0
-    """
-
-    def __init__(self, per_minute: float) -> None:
-        self._burst = max(1.0, math.floor(per_minute * _BURST_S / 60))
-        self._interval_s = _WINDOW_S / (per_minute + 1 - self._burst)
-        self._due = -math.inf
-
-    def ready_at(self, cost: float) -> float:
-        """The earliest time at which `cost` units conform."""
-        return self._due - (self._burst - min(cost, self._burst)) * self._interval_s
-
-    def take(self, cost: float, now: float) -> None:
-        """Count `cost` units that start now."""
-        self._due = max(self._due, now) + cost * self._interval_s
-
-    def adjust(self, difference: float, now: float) -> None:
-        """Count `difference` more units (less, where it is negative) than were taken before."""
-        if difference > 0:
-            self.take(difference, now)
-        else:
-            self._due += difference * self._interval_s
-
-
-class Pass:
+class Pass(msgspec.Struct, gc=False):
     """What a call holds from its start to its end: a slot and the tokens that were reserved for it."""
 
-    __slots__ = ("at", "tokens")
-
-    def __init__(self, tokens: float, at: float) -> None:
-        self.tokens = tokens
-        self.at = at
+    tokens: float
+    at: float
+    number: int  # of calls sent before it
+    others: int  # of them were in flight
+    refused: int  # of all calls before it was sent
+    crowd: int  # the most others that a call before it found
 
 
 class Limiter:
     """Decides when a call may start, and counts those in flight; every pass that `start` gives has to be ended.
 
-    With `concurrency = "auto"` the cap is halved, at most once a round trip, when the server says that it has too
-    much to do, and grows by one a round trip up to 64 (additive increase, multiplicative decrease: Chiu and Jain,
-    1989; TCP Reno).
+    What is told (`limits`, the server's headers) is kept; what is not is learned: the rate from 429s (`Pacer`), the
+    concurrency from latencies and refusals (`Concurrency`). The tightest decides. Time never runs backwards in here:
+    where the clock jumps back, everything that waits moves with it.
     """
 
+    __slots__ = (
+        "_auto", "_clock", "_crowd", "_fixed", "_held_until", "_is_told", "_pacer", "_rate_before", "_refusals",
+        "_request_window", "_requests", "_sent", "_skew_s", "_spaced_due", "_token_window", "_tokens", "in_flight",
+    )  # fmt: skip
+
     def __init__(self, limits: Limits) -> None:
-        self._requests = Bucket(limits.requests_per_minute) if limits.requests_per_minute else None
-        self._tokens = Bucket(limits.tokens_per_minute) if limits.tokens_per_minute else None
-        self._adaptive = limits.concurrency == "auto"
-        self._cap = float(AUTO_CONCURRENCY if limits.concurrency == "auto" else limits.concurrency)
-        self._cut_at = -math.inf
-        self._held_until = -math.inf
+        requests, tokens = limits.requests_per_minute, limits.tokens_per_minute
+        self._requests = _request_bucket(requests) if requests else None
+        self._tokens = Bucket(tokens / _TOKEN_WINDOW_S, tokens / 60 * _TOKEN_BURST_S) if tokens else None
+        self._auto = Concurrency() if limits.concurrency == "auto" else None
+        self._fixed = AUTO_CONCURRENCY if limits.concurrency == "auto" else limits.concurrency
+        self._pacer = Pacer()
+        self._refusals = Refusals()
+        self._request_window, self._token_window = Window(), Window()
+        self._is_told = False
+        self._held_until = self._clock = self._spaced_due = -math.inf
+        self._rate_before = math.inf  # everything was refused
+        self._skew_s = 0.0
+        self._sent = 0
+        self._crowd = -1  # since the last cut
         self.in_flight = 0
 
     @property
     def concurrency(self) -> int:
         """How many calls may be in flight now."""
-        return int(self._cap)
+        return self._auto.limit if self._auto else self._fixed
 
     def ready_at(self, tokens: float, now: float) -> float:
         """The earliest time at which a call of about `tokens` may start; infinity while no slot is free."""
-        if self.in_flight >= self.concurrency:
+        if self.in_flight >= (self._auto.limit if self._auto else self._fixed):
             return math.inf
-        at = self._held_until
+        if now < self._clock:
+            self._jump(now)
+        at = max(self._held_until, self._pacer.ready_at(), self._spaced_due - TOLERANCE_S)
         if self._requests:
-            at = max(at, self._requests.ready_at(1))
+            at = max(at, self._requests.ready_at(1.0))
         if self._tokens:
             at = max(at, self._tokens.ready_at(tokens))
-        return at
+        if self._is_told:
+            at = max(at, self._request_window.ready_at(1.0), self._token_window.ready_at(tokens))
+        return at - self._skew_s
 
     def start(self, tokens: float, now: float) -> Pass:
         """Take a slot, one request and the estimated tokens."""
-        self.in_flight += 1
+        at = self._time(now)
+        self._pacer.take(at)
         if self._requests:
-            self._requests.take(1, now)
+            self._requests.take(1.0, at)
         if self._tokens:
-            self._tokens.take(tokens, now)
-        return Pass(tokens, now)
+            self._tokens.take(tokens, at)
+        if self._is_told:
+            self._request_window.take(1.0, at)
+            self._token_window.take(tokens, at)
+        if self._auto:
+            self._spaced_due = max(self._spaced_due, at) + self._auto.spacing_s
+        others = self.in_flight
+        pass_ = Pass(tokens, now, self._sent, others, self._refusals.total, self._crowd)
+        if others > self._crowd:
+            self._crowd = others
+        self.in_flight = others + 1
+        self._sent += 1
+        return pass_
 
     def withdraw(self, pass_: Pass, now: float) -> None:
         """Undo `start` for a call that was never sent."""
+        self._pacer.give_back()
         if self._requests:
-            self._requests.adjust(-1, now)
-        self._finish(pass_, now, 0)
+            self._requests.adjust(-1.0, self._time(now))
+        self._request_window.give_back(1.0)
+        self._token_window.give_back(pass_.tokens)
+        self._finish(pass_, self._time(now), 0.0)
 
     def answered(self, pass_: Pass, now: float, used_tokens: float, told: Told | None) -> None:
-        """An answer came, of use or not: room for one more call a round trip."""
-        if self._adaptive:
-            self._cap = min(AUTO_CONCURRENCY, self._cap + 1 / self._cap)
-        self._finish(pass_, now, used_tokens)
+        """An answer came, of use or not."""
+        self._refusals.has_passed = True
+        if self._auto:
+            seconds = max(0.0, now - pass_.at)
+            self._auto.answered(pass_.number, seconds, max(1.0, used_tokens), self.in_flight, self._sent)
+        if told is not None:
+            self._hear(told, pass_, self._time(now))
+        self._finish(pass_, self._time(now), used_tokens)
 
     def refused(self, pass_: Pass, now: float, told: Told | None, *, by_rate: bool) -> float:
-        """The server would not take the call: 429 (`by_rate`), 503 or 529. The time at which it may stand in line again.
+        """The server would not take the call (429 `by_rate`, 503, 529): when it may stand in line again.
 
-        That is now, unless everybody has to stop: the limiter paces what is sent, so a refused call that goes to the
-        front of the line needs no wait of its own.
+        That is at once, unless everybody has to stop: the limiter paces what is sent, so a refused call that goes to
+        the front of the line needs no wait of its own.
         """
-        self._overloaded(pass_.at, now)
-        if told and told.retry_after_s:
-            self._held_until = max(self._held_until, now + told.retry_after_s)
-        self._finish(pass_, now, 0)
-        return max(now, self._held_until)
+        at = self._time(now)
+        admitted = self._refusals.admitted(pass_.others, pass_.refused)
+        if self._refusals.take(pass_.number, self._sent):
+            self._give_way(pass_, at, admitted, by_rate=by_rate)
+            self._stop_if_nothing_passes(told, at, admitted)
+        else:
+            self._pacer.count_refusal()
+        if told is not None:
+            self._hear(told, pass_, at)
+        self._finish(pass_, at, 0.0)
+        return max(at, self._held_until) - self._skew_s
 
     def failed(self, pass_: Pass, now: float, used_tokens: float, *, tells_load: bool) -> None:
         """The call failed in another way; timeouts and broken connections may come of too much load."""
-        self._finish(pass_, now, used_tokens)
+        auto = self._auto if tells_load and pass_.number > self._refusals.cut else None
+        if auto and auto.broken(pass_.others, self._sent):
+            self._refusals.cut = self._sent - 1
+        self._finish(pass_, self._time(now), used_tokens)
 
     def cancelled(self, pass_: Pass, now: float, used_tokens: float) -> None:
         """The call was cut off in flight; `used_tokens` is what it probably took."""
-        self._finish(pass_, now, used_tokens)
+        self._finish(pass_, self._time(now), used_tokens)
 
-    def _finish(self, pass_: Pass, now: float, used: float) -> None:
+    def _finish(self, pass_: Pass, at: float, used: float) -> None:
         self.in_flight -= 1
         if self._tokens:
-            self._tokens.adjust(used - pass_.tokens, now)
+            self._tokens.adjust(used - pass_.tokens, at)
 
-    def _overloaded(self, started: float, now: float) -> None:
-        """Halve the cap, unless that was done since the call started."""
-        if self._adaptive and started >= self._cut_at:
-            self._cap = max(1.0, min(self._cap, self.in_flight) / 2)
-            self._cut_at = now
+    def _give_way(self, pass_: Pass, at: float, admitted: int, *, by_rate: bool) -> None:
+        """Send more slowly, or less at once, after the first refusal of a round trip."""
+        self._crowd = -1
+        if by_rate and not (self._auto and self._refusals.blame_slots(admitted, pass_.crowd)):
+            self._slow_down(pass_, at, admitted)
+            return
+        self._pacer.count_refusal()
+        if self._auto:
+            self._auto.refused(admitted, self._sent)
+
+    def _slow_down(self, pass_: Pass, at: float, admitted: int) -> None:
+        was_measured = self._pacer.is_measured
+        flight_s = at - pass_.at - self._skew_s
+        sent_rate = (self._sent - pass_.number) / flight_s if flight_s > 0 else math.inf
+        self._pacer.refused(pass_.number, pass_.at + self._skew_s, sent_rate)
+        if self._auto and not was_measured:
+            self._auto.start_over(admitted, self._sent)
+
+    def _stop_if_nothing_passes(self, told: Told | None, at: float, admitted: int) -> None:
+        """Stop everybody for the time told, a little longer each time, and go on at the rate of before."""
+        round_trips = self._refusals.round_trips
+        if round_trips == 1:
+            self._rate_before = self._pacer.rate
+        if self._refusals.mean_everybody(admitted):
+            wait_s = (told.retry_after_s if told else None) or _STOP_S
+            self._held_until = at + min(BELIEVED_S, max(0.0, wait_s) * max(1, round_trips - 2))
+            self._pacer.resume(self._rate_before)
+
+    def _hear(self, told: Told, pass_: Pass, at: float) -> None:
+        since = self._sent - pass_.number - 1
+        self._is_told = True
+        self._request_window.tell(told.limit_requests, told.remaining_requests, told.reset_requests_s, since, at)
+        tokens_since = since * pass_.tokens
+        self._token_window.tell(told.limit_tokens, told.remaining_tokens, told.reset_tokens_s, tokens_since, at)
+
+    def _time(self, now: float) -> float:
+        if now < self._clock:
+            self._jump(now)
+        self._clock = now
+        return now + self._skew_s
+
+    def _jump(self, now: float) -> None:
+        self._skew_s += self._clock - now
+        self._clock = now
+
+
+def _request_bucket(per_minute: float) -> Bucket:
+    rate = per_minute / _REQUEST_WINDOW_S
+    return Bucket(rate, 1.0 + rate * TOLERANCE_S)

@@ -1,73 +1,10 @@
 import math
-from collections.abc import Iterator
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from streamgen.llm.limits import Bucket, Limiter, Limits
-
-
-def starts(bucket: Bucket, costs: list[int], idle: list[float]) -> Iterator[tuple[float, int]]:
-    """Each cost as early as the bucket lets it pass, after some idle time."""
-    now = 0.0
-    for cost, pause in zip(costs, idle, strict=True):
-        now = max(now + pause, bucket.ready_at(cost))
-        bucket.take(cost, now)
-        yield now, cost
-
-
-def most_in_a_minute(taken: list[tuple[float, int]]) -> int:
-    return max(sum(cost for at, cost in taken if start <= at < start + 60.0) for start, _ in taken)
-
-
-pauses = st.one_of(st.just(0.0), st.floats(0.0, 90.0))
-
-
-@given(limit=st.integers(1, 600), idle=st.lists(pauses, min_size=1, max_size=700))
-def test_no_minute_sees_more_requests_than_the_limit(limit: int, idle: list[float]) -> None:
-    assert most_in_a_minute(list(starts(Bucket(limit), [1] * len(idle), idle))) <= limit
-
-
-@given(
-    limit=st.integers(1_000, 100_000),
-    calls=st.lists(st.tuples(st.integers(1, 3_000), pauses), min_size=1, max_size=100),
-)
-def test_no_minute_sees_more_tokens_than_the_limit_and_one_call(limit: int, calls: list[tuple[int, float]]) -> None:
-    costs = [cost for cost, _ in calls]
-    taken = list(starts(Bucket(limit), costs, [pause for _, pause in calls]))
-    assert most_in_a_minute(taken) <= limit + max(costs)
-
-
-@pytest.mark.parametrize("limit", [1, 10, 60, 600, 6_000, 60_000])
-def test_a_busy_endpoint_gets_nearly_all_of_its_limit(limit: int) -> None:
-    taken = list(starts(Bucket(limit), [1] * (limit + 1), [0.0] * (limit + 1)))
-    assert 60.0 <= taken[-1][0] - taken[0][0] <= 61.5
-
-
-@given(costs=st.lists(st.integers(1, 500), min_size=1, max_size=30), settled=st.lists(st.integers(0, 500), min_size=30))
-def test_tokens_given_back_leave_the_bucket_as_if_only_the_rest_was_taken(costs: list[int], settled: list[int]) -> None:
-    estimated, real = Bucket(6_000), Bucket(6_000)
-    for cost, used in zip(costs, settled, strict=False):
-        estimated.take(cost, 0.0)
-        estimated.adjust(used - cost, 0.0)
-        real.take(used, 0.0)
-    assert estimated.ready_at(1) == pytest.approx(real.ready_at(1), abs=1e-6)
-
-
-def test_tokens_given_back_late_are_no_credit() -> None:
-    bucket = Bucket(6_000)
-    bucket.take(100, now=0.0)
-    bucket.adjust(-100, now=1_000.0)
-    taken = list(starts(bucket, [1] * 200, [1_000.0] + [0.0] * 199))
-    assert taken[25][0] > taken[0][0]  # the burst is 25 tokens, as ever
-
-
-def test_a_call_above_the_burst_waits_for_a_full_bucket_and_leaves_a_debt() -> None:
-    bucket = Bucket(6_000)
-    bucket.take(5_000, now=0.0)
-    assert bucket.ready_at(5_000) == pytest.approx(5_000 * 61 / (6_000 + 1 - 25))
+from streamgen.llm.limits import Limiter, Limits
+from streamgen.llm.told import Told
 
 
 def test_concurrency_is_a_hard_cap() -> None:
@@ -88,15 +25,45 @@ def test_a_withdrawn_call_leaves_no_trace() -> None:
 
 
 def test_the_tightest_limit_decides() -> None:
-    limiter = Limiter(Limits(concurrency=9, requests_per_minute=60, tokens_per_minute=100))
-    limiter.start(100, 0.0)
-    assert limiter.ready_at(1, 0.0) == pytest.approx(61.0)
+    limiter = Limiter(Limits(concurrency=9, requests_per_minute=60, tokens_per_minute=60))
+    limiter.start(60, 0.0)
+    assert 59.0 < limiter.ready_at(1, 0.0) < 63.0
+
+
+def test_a_call_that_used_more_than_it_reserved_makes_the_next_one_wait() -> None:
+    limiter = Limiter(Limits(tokens_per_minute=6_000))
+    limiter.answered(limiter.start(1, 0.0), 0.0, 3_000, None)
+    assert limiter.ready_at(1, 0.0) == pytest.approx(30.0, abs=2.0)
 
 
 def test_a_given_concurrency_is_not_adapted() -> None:
     limiter = Limiter(Limits(concurrency=8))
     limiter.refused(limiter.start(1, 0.0), 1.0, None, by_rate=False)
     assert limiter.concurrency == 8
+
+
+def test_a_clock_that_jumps_back_moves_what_waits_with_it() -> None:
+    limiter = Limiter(Limits(requests_per_minute=1))
+    limiter.start(1, 10_000.0)
+    assert limiter.ready_at(1, 10_000.0) == pytest.approx(10_060.0, abs=0.5)
+    assert limiter.ready_at(1, 0.0) == pytest.approx(60.0, abs=0.5)
+
+
+def test_a_refused_call_may_stand_in_line_again_at_once_while_others_pass() -> None:
+    limiter = Limiter(Limits())
+    passes = [limiter.start(1, 0.0) for _ in range(5)]
+    limiter.answered(passes[0], 0.1, 1, None)
+    assert limiter.refused(passes[1], 0.1, Told(retry_after_s=30.0), by_rate=True) == 0.1
+
+
+def test_everybody_stops_for_the_time_told_when_nothing_passes_any_more() -> None:
+    limiter, now = Limiter(Limits(concurrency=1)), 0.1
+    limiter.answered(limiter.start(1, 0.0), 0.1, 1, None)
+    for _ in range(3):
+        now = max(now, limiter.ready_at(1, now))
+        again_at = limiter.refused(limiter.start(1, now), now + 0.02, Told(retry_after_s=30.0), by_rate=True)
+        now += 0.02
+    assert again_at == limiter.ready_at(1, now) == pytest.approx(now + 30.0)
 
 
 @pytest.mark.parametrize(
