@@ -90,6 +90,25 @@ def validate(recipe: Path, overrides: tuple[str, ...]) -> None:
         click.echo(describe(_load(recipe, overrides)))
 
 
+@main.command("check", short_help="Try out every endpoint of a recipe.")
+@click.argument("recipe", type=_RECIPE)
+@click.option(
+    "--timeout", default=30.0, show_default=True, type=click.FloatRange(min=0, min_open=True), help="Seconds."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON on standard output.")
+@_overrides
+def check_command(recipe: Path, timeout: float, as_json: bool, overrides: tuple[str, ...]) -> None:
+    """Try out every endpoint of RECIPE with a handful of tiny calls, and say what to fix.
+
+    Is it reachable, the key valid, the model known; how fast does it answer; which way of structured output, which
+    limits, log-probabilities, embeddings, streaming has it. Exits with 1 where an endpoint cannot be used.
+    """
+    with told():
+        from streamgen.command_check import check_recipe
+
+        sys.exit(check_recipe(_load(recipe, overrides), timeout, as_json=as_json))
+
+
 @main.command(short_help="Make and show a few records, keep nothing.")
 @click.argument("recipe", type=_RECIPE)
 @click.option("-n", "number", default=5, show_default=True, type=click.IntRange(min=1), help="How many records.")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -27,6 +28,7 @@ from streamgen.llm.model import ChatRequest, CompletionRequest, Response
 from streamgen.llm.openai import OpenAIModel
 from streamgen.llm.spec import ModelSpec
 from streamgen.log import get_logger
+from streamgen.record import Value
 from streamgen_adapters.llamacpp_server import ServerOptions, Started
 
 SLOTS = 8  # two cores, 135M parameters: 74 / 112 / 134 / 146 tokens/s at 1 / 4 / 8 / 16 slots
@@ -53,6 +55,10 @@ class LocalModel:
     async def complete(self, request: CompletionRequest) -> Response:
         """The prompt's continuation."""
         return await (await self._ready()).complete(request)
+
+    async def ask(self, path: str, fields: Mapping[str, Value] | None = None) -> tuple[int, bytes]:
+        """Status and body of what the server says at a path; a POST of the fields where there are any."""
+        return await (await self._ready()).ask(path, fields)
 
     async def aclose(self) -> None:
         """End the server and give its memory back; a later call starts it again."""

@@ -21,7 +21,7 @@ from streamgen.llm.told import Listener, Told
 from streamgen.llm.told_values import wait_in_text
 from streamgen.llm.transport import Timeouts, Transport
 from streamgen.llm.wire import Answer, Choice, Unreadable, decode, usage_of
-from streamgen.record import NO_USAGE, Usage
+from streamgen.record import NO_USAGE, Usage, Value
 
 _SECRET = 6  # characters of a header's value that make it worth hiding
 _ASKS = {
@@ -80,6 +80,14 @@ class OpenAIModel:
     async def complete(self, request: CompletionRequest) -> Response:
         """The prompt's continuation."""
         return await self._ask(self._completions_url, request)
+
+    async def ask(self, path: str, fields: Mapping[str, Value] | None = None) -> tuple[int, bytes]:
+        """Status and body of what the server says at a path; a POST of the fields where there are any.
+
+        For questions that are no calls. Raises what aiohttp raises.
+        """
+        body = None if fields is None else _encode({"model": self._model, **fields})
+        return await self._transport.ask(self._base / path, body)
 
     async def aclose(self) -> None:
         """Close the connections; a later call opens new ones."""

@@ -69,12 +69,11 @@ def _plain(text: str) -> Prompt | None:
 
     def render(columns: Mapping[str, Value]) -> str:
         try:
-            values = [columns[name] for name in names]
+            inserted = [str(columns[name]) for name in names]
         except KeyError as error:
             raise _missing(error.args[0], columns) from None
-        if None in values:
+        if "None" in inserted and any(columns[name] is None for name in names):
             raise _null(names, columns)
-        inserted = [value if type(value) is str else str(value) for value in values]
         return literals[0] + "".join([value + literal for value, literal in zip(inserted, literals[1:], strict=True)])
 
     return Prompt(text, frozenset(names), render)

@@ -105,6 +105,17 @@ class Transport:
         finally:
             _end(line, task)
 
+    async def ask(self, url: URL, body: bytes | None) -> tuple[int, bytes]:
+        """Status and body of what is no call: GET, or POST with a body. On a connection of its own; no timeout."""
+        async with (
+            aiohttp.ClientSession(headers=self._headers, timeout=aiohttp.ClientTimeout(total=None)) as session,
+            session.request(
+                "GET" if body is None else "POST", url, data=body, allow_redirects=False, proxy=self._proxy
+            ) as answer,
+        ):
+            parts = [part async for part in answer.content.iter_any()]
+            return answer.status, b"".join(parts)
+
     async def aclose(self) -> None:
         """Close the connections; a later call opens new ones."""
         line, self._line = self._line, None

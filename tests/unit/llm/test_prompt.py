@@ -149,7 +149,7 @@ def test_small_templates_do_not_make_large_prompts_or_take_long(text: str) -> No
         ("{% for k, v in d.items() %}{{ k }}={{ v }}{% else %}none{% endfor %}", "k=v"),
         ("{% for n in l if n != 2 %}{{ n }}{% endfor %}{% for x in [] %}{% else %}none{% endfor %}", "1xnone"),
         ("{% for n in o recursive %}{{ n.n }}{{ loop(n.o) if n.o }}{% endfor %}", "12"),
-        ("{% set x, y = 1, 2 %}{{ x }}{{ y }}{{ d | tojson }}{{ d | tojson(indent=1) }}", '12{"k": "v"}{\n "k": "v"\n}'),
+        ("{% set x, y = 1, 2 %}{{ x }}{{ y }}{{ d | tojson }}{{ d | tojson(1) }}", '12{"k": "v"}{\n "k": "v"\n}'),
         ("{% set s %}{{ a }}!{% endset %}{{ s }}{{ s | upper }}{{ 'a\nb' | indent(2) }}", "abc äß!ABC ÄSS!a\n  b"),
         ("{% macro f(n) %}{{ n }}{{ f(n - 1) if n }}{% endmacro %}{{ f(3) }}{{ 2.567 | round(1) }}", "32102.6"),
         ("{{ l | map('string') | map('upper') | list }}{{ (l | length, 1) | max }}", "['1', '2', 'X']3"),
