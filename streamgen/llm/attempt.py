@@ -68,17 +68,22 @@ class Attempt:
         lane, self.lane = self.lane, None
         if lane is None or self._moves_on(lane, lanes):
             return 0.0
+        self._tries = self._tries or Tries(policy, rng, self.place.arrived)
         if error.kind in PAID:
             self._useless += 1
             self.request = _asked_anew(self.request, self._useless)
-        tries = self._tries = self._tries or Tries(policy, rng, self.place.arrived)
-        self.place.avoid = (*self.place.avoid, lane)
-        is_elsewhere = lanes.is_free(self.place.tokens, now, self.place.avoid)
-        is_paced = is_elsewhere or lane.ready_at(self.place.tokens, now) > now
-        wait_s = tries.wait_s(error, now, is_paced=is_paced)
-        if wait_s is None or (is_elsewhere and error.kind not in PAID):
-            return wait_s and 0.0
-        self.place.avoid = (lane,)
+        place = self.place
+        if lane.is_down:  # all in line take turns in probing it: no call uses up its tries on the others' behalf
+            place.rejoin(now)
+        place.avoid = (*place.avoid, lane)
+        is_elsewhere = lanes.is_free(place.tokens, now, place.avoid)
+        is_paced = is_elsewhere or lane.ready_at(place.tokens, now) > now
+        wait_s = self._tries.wait_s(error, now, is_paced=is_paced)
+        if wait_s is None:
+            return None
+        if is_elsewhere and error.kind not in PAID:
+            return 0.0
+        place.avoid = (lane,)
         return wait_s
 
     def _moves_on(self, lane: Lane, lanes: Lanes) -> bool:

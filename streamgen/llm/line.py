@@ -33,6 +33,10 @@ class Waiter:
         """The lowest is served first."""
         return self.arrived - self.priority * AGEING_S
 
+    def rejoin(self, now: float) -> None:
+        """Stand behind those who have come by now."""
+        self.arrived, self.number = now, -1
+
     def beside(self, avoid: object) -> Waiter:
         """A second place of the same rank."""
         waiter = Waiter(self.priority, self.arrived, self.tokens)

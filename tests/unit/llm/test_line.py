@@ -1,5 +1,3 @@
-import asyncio
-
 import anyio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,6 +90,6 @@ def test_all_are_told_when_no_turn_will_come() -> None:
         line.dismiss()
         line.leave()  # the cancelled one wakes up after that
         assert line.waiting == 0
-        assert await asyncio.gather(turns[0], turns[2]) == [None, None]
+        assert [turn.result() for turn in (turns[0], turns[2])] == [None, None]
 
     run_virtual(main)
