@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from functools import partial
 from os.path import normpath
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import msgspec
 
 from streamgen.control.controller import Controller
 from streamgen.engine.demand import Demand
+from streamgen.engine.stage import Remembering
 from streamgen.errors import RecipeError
 from streamgen.journal.journal import Journal
 from streamgen.journal.projection import Projection
@@ -18,13 +19,13 @@ from streamgen.journal.store import FILE_NAME, Store
 from streamgen.llm.budget import Ledger
 from streamgen.llm.caller import JournaledCaller, run_id_of
 from streamgen.llm.spend import spends_of
-from streamgen.metrics import Accumulator
+from streamgen.measures import Measures
 from streamgen.plan import Plan
 from streamgen.readmit import readmitting
 from streamgen.recipe import Recipe
 from streamgen.record import decode
-from streamgen.resume import Past, adopt, past_of, settled_records
-from streamgen.source import Row, checked
+from streamgen.resume import Past, adopt, memories_of, past_of, settled_records
+from streamgen.source import Rows
 from streamgen.tuning import Tuning
 
 
@@ -41,9 +42,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     caller: JournaledCaller
     controller: Controller | None
     tuning: Tuning
-    metrics: Mapping[str, Accumulator]
+    metrics: Measures
     projections: list[Projection]
-    rows: Iterator[Row] | None
+    rows: Rows | None
 
     def close(self) -> None:
         """Let go of every file."""
@@ -54,7 +55,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 def assemble(recipe: Recipe, plan: Plan, directory: Path | None) -> Parts:
     """The parts of a fresh run, or of one that goes on. Raises RecipeError and JournalError."""
-    store = Store(directory / FILE_NAME if directory else None)
+    store = Store(directory / FILE_NAME if directory else None, retain=recipe.run.retain)
     try:
         return _assembled(recipe, directory, plan, store)
     except BaseException:
@@ -72,10 +73,9 @@ def _assembled(recipe: Recipe, directory: Path | None, plan: Plan, store: Store)
     ledger = Ledger(recipe.run.budget, asyncio.get_running_loop().time)
     ledger.restore(spends_of(store), past.minutes)
     tuning = Tuning(plan.settings, controller, plan.endpoints)
-    metrics: dict[str, Accumulator] = {part.name: part.build("metrics") for part in recipe.metrics}
-    _remember(store, past, plan, tuning, metrics)
-    rows = checked(recipe.source.build("sources")) if recipe.source else None
+    rows = Rows(recipe.source.build("sources")) if recipe.source else None
     journal = Journal(store)
+    _memories(plan, journal)
     return Parts(
         recipe=recipe,
         directory=directory,
@@ -87,7 +87,7 @@ def _assembled(recipe: Recipe, directory: Path | None, plan: Plan, store: Store)
         caller=_caller(recipe, plan, ledger, journal, past, demand),
         controller=controller,
         tuning=tuning,
-        metrics=metrics,
+        metrics=_measures(recipe, journal),
         projections=_opened(recipe, journal, directory),
         rows=rows,
     )
@@ -117,25 +117,40 @@ def _caller(
     )
 
 
-def _remember(
-    store: Store,
-    past: Past,
-    plan: Plan,
-    tuning: Tuning,
-    metrics: Mapping[str, Accumulator],
-) -> None:
-    """Show the past to everything that has a memory."""
-    for first_ticket, settings in past.retunes:
-        tuning.retune(first_ticket, settings)
-    if plan.controller and past.trials:
-        plan.controller.restore(past.trials, past.rewards, settled_records(store))
-    if plan.stateful or metrics:
-        for page in store.pages():
-            records = [decode(stored.body) for stored in page]
-            for memory in plan.stateful:
-                memory.restore(records)
-            for metric in metrics.values():
-                metric.update(records)
+async def recall(parts: Parts) -> None:
+    """Show the past to everything that has a memory, and go to the source's next row; it may take long."""
+    if parts.past.sessions:
+        await parts.journal.offload(_recall, parts, parts.journal.store)
+
+
+def _recall(parts: Parts, store: Store) -> None:
+    for first_ticket, settings in parts.past.retunes:
+        parts.tuning.retune(first_ticket, settings)
+    if parts.controller and parts.past.trials:
+        parts.controller.restore(parts.past.trials, parts.past.rewards, settled_records(store))
+    for name, memory in parts.plan.memories.items():
+        if isinstance(memory, Remembering):
+            for memories in memories_of(store, name, parts.past):
+                memory.recall(memories)
+        else:
+            for page in store.pages():
+                memory.restore([decode(stored.body) for stored in page])
+    parts.metrics.recall(store)
+    if parts.rows is not None:
+        parts.rows.begin(min(parts.past.unsettled, default=parts.past.following), parts.past.place)
+
+
+def _memories(plan: Plan, journal: Journal) -> None:
+    """Let stages with a memory keep it in the journal, where there will be another session."""
+    for name, memory in plan.memories.items():
+        if journal.store.path and isinstance(memory, Remembering):
+            memory.keep = partial(journal.append, "memories", name)
+
+
+def _measures(recipe: Recipe, journal: Journal) -> Measures:
+    metrics = {part.name: part.build("metrics") for part in recipe.metrics}
+    settings = {part.name: part.settings for part in recipe.metrics}
+    return Measures(metrics, settings, partial(journal.append, "snapshots") if journal.store.path else lambda *_: None)
 
 
 def _opened(recipe: Recipe, journal: Journal, directory: Path | None) -> list[Projection]:

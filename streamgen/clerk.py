@@ -17,7 +17,7 @@ from streamgen.gate import Gate
 from streamgen.journal.journal import Journal
 from streamgen.masking import mask
 from streamgen.record import Columns, Record
-from streamgen.source import BadRow
+from streamgen.source import BadRow, Place
 from streamgen.summary import End, RunStatistics
 
 _encode = msgspec.json.Encoder().encode
@@ -70,6 +70,10 @@ class Clerk:
         self._journal.append("outcomes", ticket, Outcome.FAILED.value, None, f"{SOURCE}: {_shown(error)}")
         if self._controller:
             self._controller.settled(ticket, ())
+
+    def place(self, place: Place) -> None:
+        """The source is about to give this row."""
+        self._journal.append("places", place.row, _encode(place.at))
 
     def trial(self, trial: Trial) -> None:
         """The controller has decided what the next tickets are made with."""

@@ -46,15 +46,25 @@ def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
 
     Raises RecipeError where the file cannot be read on: a compressed one may be damaged, or end too early.
     """
-    number = 0
     with open_bytes(path) as file:
-        try:
-            for number, line in enumerate(file, 1):
-                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                if stripped := text.strip():
-                    yield number, stripped
-        except _damage(path) as error:
-            raise RecipeError(f"{path} is damaged behind line {number}: {error}; make it anew") from error
+        for number, line in enumerate(raw_lines(path, file), 1):
+            if text := content_of(line, number):
+                yield number, text
+
+
+def raw_lines(path: Path, file: IO[bytes], number: int = 0) -> Iterator[bytes]:
+    """The file's lines as they stand, with their ends, from where it is, behind line `number`. Raises RecipeError."""
+    try:
+        for line in file:
+            number += 1
+            yield line
+    except _damage(path) as error:
+        raise RecipeError(f"{path} is damaged behind line {number}: {error}; make it anew") from error
+
+
+def content_of(line: bytes, number: int) -> bytes:
+    """What stands in a line; nothing in a blank one."""
+    return (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).strip()
 
 
 @contextmanager

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 
 from streamgen.engine.ack import Ack
 from streamgen.engine.demand import Demand
 from streamgen.engine.graph import SOURCE, Graph
 from streamgen.engine.mailbox import Block
 from streamgen.journal.journal import Journal
-from streamgen.metrics import Accumulator
+from streamgen.measures import Measures
 from streamgen.pace import Pace
 from streamgen.record import Record, encode
 
@@ -33,7 +33,7 @@ class Gate:
         *,
         accepted: Set[str] = frozenset(),
         surplus: Set[str] = frozenset(),
-        metrics: Mapping[str, Accumulator],
+        metrics: Measures,
         collect: bool = False,
         on_unfit: Callable[[Record, Ack, Exception], None],
     ) -> None:
@@ -61,8 +61,7 @@ class Gate:
             if self._records_of is not None:
                 self._records_of.setdefault(ack.ticket, []).append(stamped)
         if fresh:
-            for metric in self._metrics.values():
-                metric.update(fresh)
+            self._metrics.update(fresh)
 
     def records_of(self, ticket: int) -> Sequence[Record]:
         """The records of a ticket that has just settled; they are forgotten here."""

@@ -15,7 +15,7 @@ from streamgen.control.binding import Variant, variants
 from streamgen.control.build import build_controller
 from streamgen.control.controller import Controller
 from streamgen.engine.graph import SOURCE, Graph, build_graph
-from streamgen.engine.stage import AwaitingHandler, Handler, Kind, Result, Stage, Stateful, kind_of
+from streamgen.engine.stage import AwaitingHandler, Handler, Kind, Remembering, Result, Stage, Stateful, kind_of
 from streamgen.errors import RecipeError, suggestion
 from streamgen.llm.endpoint import Endpoint
 from streamgen.llm.limits import AUTO_CONCURRENCY
@@ -24,7 +24,7 @@ from streamgen.llm.spec import ModelSpec
 from streamgen.recipe import Recipe, StageSpec, check, with_defaults
 from streamgen.record import NO_USAGE, Record
 from streamgen.settings import Settings
-from streamgen.source import BadRow, checked
+from streamgen.source import BadRow, Rows
 
 _PEEKED_ROWS = 100
 
@@ -35,7 +35,7 @@ class Plan(msgspec.Struct, frozen=True):
     graph: Graph
     settings: Mapping[str, Settings | None]
     endpoints: Mapping[str, Endpoint]
-    stateful: tuple[Stateful, ...]
+    memories: Mapping[str, Stateful | Remembering]
     tickets_in_flight: int
     controller: Controller | None
 
@@ -50,13 +50,13 @@ def make_plan(recipe: Recipe) -> Plan:
     endpoints = {name: open_endpoint(name, spec) for name, spec in recipe.models.items()}
     handlers = {spec.name: _handler(spec) for spec in recipe.stages}
     stages = [_stage(spec, handlers[spec.name], endpoints, recipe) for spec in recipe.stages]
-    memories: Iterable[object] = handlers.values()
+    memories: Mapping[str, object] = handlers
     awaiting = [stage.parallel for stage in stages if kind_of(stage.handler) is Kind.AWAITING]
     return Plan(
         build_graph(stages),
         settings,
         endpoints,
-        tuple(memory for memory in memories if isinstance(memory, Stateful)),
+        {name: handler for name, handler in memories.items() if isinstance(handler, Stateful | Remembering)},
         recipe.run.tickets_in_flight or (2 * sum(awaiting) if awaiting else 256),
         controller,
     )
@@ -140,7 +140,7 @@ def _source_columns(recipe: Recipe) -> frozenset[str] | None:
     """The columns of the source's first rows."""
     if recipe.source is None:
         return frozenset()
-    rows = islice(checked(recipe.source.build("sources")), _PEEKED_ROWS)
+    rows = islice(Rows(recipe.source.build("sources")), _PEEKED_ROWS)
     columns = [frozenset(row) for row in rows if not isinstance(row, BadRow)]
     return frozenset().union(*columns) if columns else None
 

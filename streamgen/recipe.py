@@ -16,6 +16,7 @@ from streamgen.decode import check_settings, decode, need_table
 from streamgen.engine.run import Bounds
 from streamgen.errors import RecipeError, UnknownName
 from streamgen.hints import hints_of
+from streamgen.journal.progress import Retain
 from streamgen.llm.budget import Budget
 from streamgen.llm.spec import ModelSpec
 from streamgen.recipe_file import override, read_raw
@@ -76,7 +77,8 @@ class StageSpec(StageBounds, frozen=True, kw_only=True):
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[run]`: how much is made and when it stops. `accept` None takes all of a finite source.
 
-    `tickets_in_flight` bounds the work that is out at once; `ordered` keeps the order of the tickets.
+    `tickets_in_flight` bounds the work that is out at once; `ordered` keeps the order of the tickets. `retain`
+    "accepted" drops the calls of settled tickets from the journal, so that it grows with what is kept.
     """
 
     accept: Annotated[int, msgspec.Meta(ge=0)] | None = None
@@ -84,6 +86,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ordered: bool = False
     tickets_in_flight: Count | None = None
     bounds: Bounds = Bounds()
+    retain: Retain = "all"
 
 
 class FinishSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

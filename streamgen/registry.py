@@ -32,7 +32,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "redact": "streamgen.privacy.redact:redact",
     },
     "models": {"openai": "streamgen.llm.openai:open_openai"},
-    "sources": {"jsonl": "streamgen.source:jsonl", "list": "streamgen.source:from_list"},
+    "sources": {"jsonl": "streamgen.source:JsonlRows", "list": "streamgen.source:from_list"},
     "sinks": {"jsonl": "streamgen.journal.sinks:JsonlSink", "list": "streamgen.journal.sinks:ListSink"},
     "metrics": {
         "counts": "streamgen.metrics.counts:Counts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from itertools import chain
@@ -11,6 +12,7 @@ import msgspec
 
 from streamgen.control.agent import Reward, Trial
 from streamgen.engine.graph import SOURCE
+from streamgen.engine.stage import Memory
 from streamgen.errors import RecipeError
 from streamgen.journal.progress import Progress
 from streamgen.journal.store import Store
@@ -19,8 +21,10 @@ from streamgen.llm.model import Response
 from streamgen.llm.spec import ModelSpec
 from streamgen.recipe import Part, Recipe
 from streamgen.record import Record, Usage, Value, decode
+from streamgen.source import Place
 
 _RECIPE = "recipe"
+_TICKET = re.compile(r"\d+")
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -41,6 +45,7 @@ class Past(msgspec.Struct, frozen=True):
     rewards: Sequence[tuple[int, Reward]] = ()
     retunes: Sequence[tuple[int, Mapping[str, Value]]] = ()
     bad_rows: int = 0
+    place: Place | None = None
 
 
 def what_makes_the_data(recipe: Recipe) -> dict[str, Value]:
@@ -117,6 +122,7 @@ def past_of(store: Store) -> Past:
             for ticket, settings in store.read("SELECT ticket, settings FROM retunes ORDER BY ticket")
         ],
         progress.letters.get(SOURCE, 0),
+        _place(store, min(progress.open, default=progress.following)),
     )
 
 
@@ -124,15 +130,38 @@ def settled_records(store: Store) -> Iterator[tuple[int, list[Record]]]:
     """Each settled ticket with its records, accepted or surplus, in order of tickets."""
     progress = store.progress()
     made: defaultdict[int, list[Record]] = defaultdict(list)
-    for body in chain(
-        (stored.body for page in store.pages() for stored in page),
-        (_blob(body) for (body,) in store.rows("SELECT body FROM surplus ORDER BY n")),
-    ):
-        record = decode(body)
-        made[record.meta.ticket].append(record)
+    accepted = (stored.body for page in store.pages() for stored in page)
+    surplus = (_blob(body) for (body,) in store.rows("SELECT body FROM surplus ORDER BY n"))
+    for record in map(decode, chain(accepted, surplus)):
+        made[ticket_of(record.id)].append(record)
     for ticket in range(progress.following):
         if ticket not in progress.open:
-            yield ticket, made.get(ticket, [])
+            yield ticket, made.pop(ticket, [])
+
+
+def memories_of(store: Store, stage: str, past: Past) -> Iterator[list[Memory]]:
+    """What a stage kept, a page at a time; with their ids where the tickets come again."""
+    again = frozenset(past.unsettled)
+    for page in store.memories(stage):
+        yield [
+            Memory(body, id_ if (ticket := ticket_of(id_)) in again or ticket >= past.following else None)
+            for id_, body in page
+        ]
+
+
+def ticket_of(id_: str) -> int:
+    """The ticket that a record comes from.
+
+    >>> ticket_of("17.0/b")
+    17
+    """
+    return int(_TICKET.match(id_)[0])  # type: ignore[index]  # every id begins with it
+
+
+def _place(store: Store, first: int) -> Place | None:
+    """The last noted place of the source that is not behind the first row that is needed."""
+    found = store.read("SELECT row, at FROM places WHERE row <= ? ORDER BY row DESC LIMIT 1", first)
+    return Place(int(found[0][0] or 0), msgspec.json.decode(_blob(found[0][1]))) if found else None
 
 
 def _paid_calls(store: Store, progress: Progress) -> Iterator[tuple[CallKey, Response]]:

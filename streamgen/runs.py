@@ -12,12 +12,12 @@ import anyio
 import msgspec
 from anyio.abc import TaskStatus
 
-from streamgen.assembly import Parts, assemble
+from streamgen.assembly import Parts, assemble, recall
 from streamgen.clerk import Clerk
 from streamgen.context import Context, StageContext
 from streamgen.control.controller import ControllerSummary
 from streamgen.engine.ack import Ack
-from streamgen.engine.run import Engine
+from streamgen.engine.run import Engine, Source
 from streamgen.errors import BudgetExhausted, RecipeError, StreamgenError
 from streamgen.gate import Gate
 from streamgen.journal.lock import locked
@@ -44,7 +44,7 @@ class Run:
     and calls stop.
     """
 
-    def __init__(self, parts: Parts, window: int = WINDOW) -> None:
+    def __init__(self, parts: Parts, window: int = WINDOW, tickets: int | None = None) -> None:
         self.recipe, self.directory = parts.recipe, parts.directory
         self._parts, self._journal, self._tuning = parts, parts.journal, parts.tuning
         self._pace = Pace(parts.journal, window)
@@ -56,10 +56,11 @@ class Run:
         )  # fmt: skip
         self._tickets = Tickets(
             parts.rows, parts.tuning, parts.recipe.seed,
-            unsettled=parts.past.unsettled, following=parts.past.following, on_bad=clerk.bad_row,
+            unsettled=parts.past.unsettled, following=parts.past.following,
+            on_bad=clerk.bad_row, on_place=clerk.place,
         )  # fmt: skip
         self._engine = Engine(
-            parts.plan.graph, self._tickets, self._gate.accept, self, parts.demand,
+            parts.plan.graph, self._source(tickets), self._gate.accept, self, parts.demand,
             bounds=parts.recipe.run.bounds, on_letter=clerk.letter,
             on_settled=lambda acks: clerk.settled(acks, self._gate),
         )  # fmt: skip
@@ -128,7 +129,7 @@ class Run:
             self._engine.statistics(),
             [endpoint.statistics() for endpoint in self._parts.plan.endpoints.values()],
             self._parts.ledger.spent(),
-            {name: metric.result() for name, metric in self._parts.metrics.items()},
+            self._parts.metrics.results(),
             self._parts.ledger.spends(),
             self._parts.caller.structured(),
         )
@@ -142,6 +143,14 @@ class Run:
     def trials(self) -> ControllerSummary | None:
         """The controller's trials, None where the recipe has no controller."""
         return self._parts.controller.summary() if self._parts.controller else None
+
+    def _source(self, most: int | None) -> Source:
+        """The tickets, or the first few of them."""
+        if most is None:
+            return self._tickets
+        from streamgen.few_tickets import FewTickets
+
+        return FewTickets(self._tickets, most, lambda: self._engine.stop(f"{most} tickets were issued"))
 
     # What handlers get (the engine's `Contexts`)
 
@@ -183,6 +192,7 @@ class Run:
                 self._fail(error)
             finally:
                 self._end = self._ending()
+                self._parts.metrics.note()
                 self._clerk.session(self._end, self.statistics())
                 self._journal.close()
 
@@ -289,13 +299,14 @@ async def open_run(
     directory: str | Path | None = None,
     accept: int | None = None,
     window: int = WINDOW,
+    tickets: int | None = None,
 ) -> AsyncIterator[Run]:
     """A run of the recipe (or of the recipe's file), alive as long as the `async with` block.
 
     `directory` holds its journal and its files; one that holds a run already is resumed. None keeps everything in a
     temporary journal that vanishes at the end. `accept` overrides the recipe's; at most `window` records are accepted
-    ahead of the consumer. Leaving the block stops and drains; an error or a cancellation in it cuts off what is in
-    flight. All of them leave a run that can be resumed.
+    ahead of the consumer; a run that may issue `tickets` at most stops after them. Leaving the block stops and drains;
+    an error or a cancellation in it cuts off what is in flight. All of them leave a run that can be resumed.
 
     Raises RecipeError, PluginError, LockedError and JournalError before anything runs.
     """
@@ -307,10 +318,11 @@ async def open_run(
             stack.enter_context(locked(folder))
         parts = assemble(recipe, plan, folder)
         stack.callback(parts.close)
+        await recall(parts)
         cause: BaseException | None = None
         try:
             async with anyio.create_task_group() as life:
-                run = Run(parts, window)
+                run = Run(parts, window, tickets)
                 await life.start(run.live, name=f"streamgen run {recipe.name}")
                 try:
                     yield run

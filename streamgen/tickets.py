@@ -8,31 +8,34 @@ from itertools import chain, count
 from streamgen.engine.ack import Ack, Desk
 from streamgen.engine.mailbox import Block
 from streamgen.record import Columns, Meta, Record
-from streamgen.source import BadRow, Row
+from streamgen.source import BadRow, Place, Rows
 from streamgen.tuning import Tuning
+
+_NOTED_ROWS = 1024  # passing over that many lines takes less than a millisecond
 
 
 class Tickets:
     """Issues tickets 0, 1, 2 ...; on a resume first those that are not settled, then new ones.
 
     Ticket n gets the source's n-th row, whatever happened before. A row that cannot be read is reported to `on_bad`
-    and costs no credit.
+    and costs no credit. `on_place` hears now and then where the source is.
     """
 
     def __init__(
         self,
-        rows: Iterator[Row] | None,
+        rows: Rows | None,
         tuning: Tuning,
         seed: int,
         *,
         unsettled: Sequence[int] = (),
         following: int = 0,
         on_bad: Callable[[int, BadRow], Awaitable[None]],
+        on_place: Callable[[Place], None] = lambda place: None,
     ) -> None:
         self.next_ticket = following
         self._tuning, self._seed, self._on_bad = tuning, seed, on_bad
         numbers = chain(unsettled, count(following))
-        self._issue = _paired(numbers, rows) if rows is not None else ((number, {}) for number in numbers)
+        self._issue = _paired(numbers, rows, on_place) if rows is not None else ((number, {}) for number in numbers)
 
     async def take(self, credits: int, desk: Desk) -> Block:
         """Up to `credits` tickets; none at the source's end."""
@@ -52,14 +55,17 @@ class Tickets:
         return Block(records, acks)
 
 
-def _paired(numbers: Iterable[int], rows: Iterator[Row]) -> Iterator[tuple[int, Columns | BadRow]]:
-    """Each number with the row of that place; the numbers rise."""
-    place = 0
+def _paired(
+    numbers: Iterable[int], rows: Rows, on_place: Callable[[Place], None]
+) -> Iterator[tuple[int, Columns | BadRow]]:
+    """Each number with the row of that place; the numbers rise. Every now and then tells where the source is."""
+    noted = rows.taken // _NOTED_ROWS
     for number in numbers:
-        for row in rows:
-            place += 1
-            if place > number:
-                yield number, row
-                break
-        else:
+        if number > rows.taken:
+            rows.skip_to(number)
+        if number // _NOTED_ROWS > noted and (place := rows.place()):
+            noted = number // _NOTED_ROWS
+            on_place(place)
+        if (row := next(rows, None)) is None:
             return
+        yield number, row

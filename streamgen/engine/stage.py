@@ -7,7 +7,7 @@ import typing
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from enum import Enum
 from functools import partial
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -45,11 +45,44 @@ Handler: TypeAlias = AwaitingHandler | InlineHandler | BatchHandler
 
 @runtime_checkable
 class Stateful(Protocol):
-    """A stage with a memory (duplicate index, pool of instructions) that must survive a resume."""
+    """A stage with a memory that is made of accepted records, and survives a resume by being shown all of them."""
 
     def restore(self, records: Sequence[Record]) -> None:
         """Take in records that an earlier session accepted, as if they had passed through."""
         ...
+
+
+class Memory(NamedTuple):
+    """What a stage kept of a record that passed it.
+
+    `record` is its id where its ticket was not settled and comes again: that record must not be found to be a copy of
+    itself. It is None for all others.
+    """
+
+    body: bytes
+    record: str | None = None
+
+
+Keep: TypeAlias = Callable[[str, bytes], None]
+"""Takes the id of a record that passed, and what is kept of it."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A stage whose memory is kept piece by piece as records pass, whatever becomes of them later.
+
+    The run sets `keep`; the stage calls it for each record that passes and is remembered.
+    """
+
+    keep: Keep
+
+    def recall(self, memories: Sequence[Memory]) -> None:
+        """Take in, before the first record, some more of what earlier sessions kept, in order."""
+        ...
+
+
+def forget(record: str, body: bytes) -> None:
+    """The `keep` of a stage outside of a run."""
 
 
 class Kind(Enum):

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from streamgen.context import Context
-from streamgen.engine.stage import Drop, Result
+from streamgen.engine.stage import Drop, Keep, Memory, Result, forget
 from streamgen.errors import RecipeError
 from streamgen.generate.calling import SamplingSettings, sampling
 from streamgen.llm.model import Response
@@ -88,13 +88,14 @@ class SelfInstruct:
     come: with several calls in flight the same seed does not give the same prompts. A resumed run is safe all the
     same, since calls that were paid are answered from the journal, whatever their prompt. An instruction joins the
     pool as soon as it is found novel, so that two tickets in flight cannot both have it, and stays there if its record
-    is dropped later; after a resume the pool holds the seeds and the accepted records.
+    is dropped later, also over a resume.
     """
 
     def __init__(self, settings: SelfInstructSettings) -> None:
         self._seeds = read_tasks(settings.seeds)
         self._made: list[str] = []
-        self._restored: set[tuple[int, str]] = set()  # a ticket that was cut off comes again, and is no copy of itself
+        self.keep: Keep = forget
+        self._own: dict[str, str] = {}  # a record that was cut off comes again, and is no copy of itself
         self._pool = RougePool()
         for task in self._seeds:
             self._pool.add(task.instruction)
@@ -106,10 +107,11 @@ class SelfInstruct:
             context, instruction_prompt(shown, context.settings.method), ("\n\n", f"\n{len(shown) + 2}.")
         )
         instruction = first_instruction(response)
-        if (context.ticket, instruction) not in self._restored:
+        if self._own.get(record.id) != instruction:
             if reason := self._reason(response, instruction, context.settings):
                 return Drop(reason)
             self._add(instruction)
+            self.keep(record.id, instruction.encode("utf-8", "surrogatepass"))
         examples = context.rng.sample(self._seeds, min(context.settings.instances, len(self._seeds)))
         response = await _ask(context, instance_prompt(examples, instruction, context.settings.method), ("\nTask:",))
         if response.finish_reason == "length":
@@ -117,12 +119,13 @@ class SelfInstruct:
         task = instance(instruction, response.text)
         return record.with_columns(task._asdict()) if task else Drop("malformed")
 
-    def restore(self, records: Sequence[Record]) -> None:
-        """Take the instructions of records that were accepted before into the pool."""
-        for record in records:
-            if instruction := record.text("instruction"):
-                self._add(instruction)
-                self._restored.add((record.meta.ticket, instruction))
+    def recall(self, memories: Sequence[Memory]) -> None:
+        """Take the instructions of earlier sessions into the pool."""
+        for memory in memories:
+            instruction = memory.body.decode("utf-8", "surrogatepass")
+            self._add(instruction)
+            if memory.record is not None:
+                self._own[memory.record] = instruction
 
     def __repr__(self) -> str:
         return f"<SelfInstruct from {len(self._seeds)} seeds, {len(self._made)} made>"

@@ -40,14 +40,6 @@ class StoredCall(NamedTuple):
     cost_usd: float | None
 
 
-class Memory(NamedTuple):
-    """What a stage keeps of a record that passed it."""
-
-    ticket: int
-    record: str
-    body: bytes
-
-
 class RecordPage(NamedTuple):
     """Accepted records in order: the place of the last one, how many there are, and their lines."""
 
@@ -94,14 +86,14 @@ def call_page(rows: Sequence[Row]) -> bytes:
 
 
 def memory_pages(rows: Sequence[Row]) -> Iterator[tuple[str, bytes]]:
-    """A page for each stage of the rows (stage, ticket, record, body)."""
+    """A page for each stage of the rows (stage, record, body)."""
     stage_of: Any = itemgetter(0)
     for stage, own in groupby(sorted(rows, key=stage_of), key=stage_of):
         yield stage, _encode_memories([row[1:] for row in own])
 
 
 calls_of = msgspec.json.Decoder(list[StoredCall]).decode
-memories_of = msgspec.msgpack.Decoder(list[Memory]).decode
+memories_of = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
 
 
 def _json(cell: Any) -> msgspec.Raw:

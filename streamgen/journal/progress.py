@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 Cell: TypeAlias = int | float | str | bytes | None
 Row: TypeAlias = tuple[Cell, ...]
+Retain: TypeAlias = Literal["all", "accepted"]
 Rows: TypeAlias = Mapping[str, Sequence[Row]]
 
-_TICKET_CELL = {"calls": 0, "outcomes": 0, "surplus": 0, "records": 1, "memories": 1}
+_TICKET_CELL = {"calls": 0, "outcomes": 0, "surplus": 0, "records": 1}
 _ACCOUNT_CELLS = {"calls": (4, 1), "wasted": (2, 1)}  # model and stage
 
 _decode_drops = msgspec.json.Decoder(list[tuple[str, str, int]]).decode

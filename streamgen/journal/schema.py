@@ -30,6 +30,7 @@ CREATE TABLE letters (
 CREATE TABLE trials (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE rewards (n INTEGER PRIMARY KEY, trial INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE retunes (ticket INTEGER PRIMARY KEY, settings BLOB NOT NULL);
+CREATE TABLE places (row INTEGER PRIMARY KEY, at BLOB NOT NULL);
 CREATE TABLE sinks (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, position INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE snapshots (
     name TEXT PRIMARY KEY, seq INTEGER NOT NULL, settings BLOB NOT NULL, body BLOB NOT NULL
@@ -70,6 +71,7 @@ INSERTS = {
     "trials": "INSERT OR REPLACE INTO trials VALUES (?, ?)",
     "rewards": "INSERT INTO rewards (trial, body) VALUES (?, ?)",
     "retunes": "INSERT OR REPLACE INTO retunes VALUES (?, ?)",
+    "places": "INSERT OR REPLACE INTO places VALUES (?, ?)",
     "sinks": "INSERT OR REPLACE INTO sinks VALUES (?, ?, ?)",
     "snapshots": "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)",
     "sessions": "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",

@@ -7,13 +7,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import msgspec
 
 from streamgen.errors import JournalError
 from streamgen.journal.pages import (
-    Memory,
     RecordPage,
     Stored,
     StoredCall,
@@ -24,12 +22,10 @@ from streamgen.journal.pages import (
     outcome_page,
     record_pages,
 )
-from streamgen.journal.progress import Cell, Ended, Progress, Row, Rows
+from streamgen.journal.progress import Cell, Ended, Progress, Retain, Row, Rows
 from streamgen.journal.schema import APPLICATION_ID, INSERTS, LOG_BYTES, PAGE_BYTES, SCHEMA, VERSION
 
 FILE_NAME = "run.db"
-
-Retain: TypeAlias = Literal["all", "accepted"]
 
 _decode_progress = msgspec.json.Decoder(Progress).decode
 
@@ -122,8 +118,8 @@ class Store:
         return [call for (body,) in self.read("SELECT body FROM call_pages WHERE n = ?", page)
                 for call in calls_of(_bytes(body))]  # fmt: skip
 
-    def memories(self, stage: str) -> Iterator[list[Memory]]:
-        """What a stage remembers, a page at a time, in the order in which records passed it."""
+    def memories(self, stage: str) -> Iterator[list[tuple[str, bytes]]]:
+        """Ids of records that passed a stage with what it kept of them, a page at a time, in that order."""
         for (body,) in self.rows("SELECT body FROM memory_pages WHERE stage = ? ORDER BY n", stage):
             yield memories_of(_bytes(body))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from streamgen.record import Record, Value
 
@@ -21,4 +21,17 @@ class Accumulator(Protocol):
 
     def result(self) -> Mapping[str, Value]:
         """The measures so far, by name; JSON values."""
+        ...
+
+
+@runtime_checkable
+class Snapshotting(Protocol):
+    """An accumulator whose state can be written down: a resumed run goes on from it, without reading all records."""
+
+    def snapshot(self) -> bytes:
+        """All that it knows."""
+        ...
+
+    def restore(self, snapshot: bytes) -> None:
+        """Know what another one with the same settings knew; called before the first `update`."""
         ...

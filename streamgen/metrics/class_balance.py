@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from math import log
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from streamgen.metrics.values import ValueCounts
 from streamgen.record import Record, Value
 from streamgen.settings import Settings
+
+_decode = msgspec.msgpack.Decoder(tuple[int, tuple[int, dict[str, int]]]).decode
 
 
 class ClassBalanceSettings(Settings, frozen=True):
@@ -53,6 +56,15 @@ class ClassBalance:
         """Take in another measurement."""
         self._missing += other._missing
         self._values.merge(other._values)
+
+    def snapshot(self) -> bytes:
+        """All that it knows."""
+        return msgspec.msgpack.encode((self._missing, self._values.state()))
+
+    def restore(self, snapshot: bytes) -> None:
+        """Know what another one knew."""
+        self._missing, state = _decode(snapshot)
+        self._values.load(state)
 
     def result(self) -> dict[str, Value]:
         """The balance so far; shares and entropy are None where no record has a label."""

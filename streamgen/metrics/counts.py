@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from streamgen.metrics.values import ValueCounts
@@ -13,6 +14,8 @@ from streamgen.record import Record, Value
 from streamgen.settings import Settings
 
 _BITS = 1024
+
+_decode = msgspec.msgpack.Decoder(tuple[int, dict[int, bytes], dict[str, tuple[int, dict[str, int]]]]).decode
 
 
 class CountsSettings(Settings, frozen=True):
@@ -53,6 +56,19 @@ class Counts:
             self._tickets[block] |= bits
         for column, values in other._by.items():
             self._by[column].merge(values)
+
+    def snapshot(self) -> bytes:
+        """All that it knows."""
+        tickets = {block: bits.to_bytes(_BITS // 8, "little") for block, bits in self._tickets.items()}
+        by = {column: values.state() for column, values in self._by.items()}
+        return msgspec.msgpack.encode((self._records, tickets, by))
+
+    def restore(self, snapshot: bytes) -> None:
+        """Know what another one knew."""
+        self._records, tickets, by = _decode(snapshot)
+        self._tickets.update((block, int.from_bytes(bits, "little")) for block, bits in tickets.items())
+        for column, state in by.items():
+            self._by[column].load(state)
 
     def result(self) -> dict[str, Value]:
         """The counts so far."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
+import msgspec
 import numpy as np
 from msgspec import Meta
 
@@ -12,6 +13,8 @@ from streamgen.quality.ngrams import Hashes, hashed, ngrams
 from streamgen.record import Record, Value
 from streamgen.settings import Settings
 from streamgen.text import words
+
+_decode = msgspec.msgpack.Decoder(dict[int, tuple[int, bytes]]).decode
 
 
 class DistinctNSettings(Settings, frozen=True):
@@ -48,6 +51,15 @@ class DistinctN:
         for n, sketch in other._sketches.items():
             self._sketches[n].merge(sketch)
 
+    def snapshot(self) -> bytes:
+        """All that it knows."""
+        return msgspec.msgpack.encode({n: sketch.state() for n, sketch in self._sketches.items()})
+
+    def restore(self, snapshot: bytes) -> None:
+        """Know what another one knew."""
+        for n, state in _decode(snapshot).items():
+            self._sketches[n].load(state)
+
     def result(self) -> dict[str, Value]:
         """The shares so far; None where there is no n-gram."""
         shares = {f"distinct_{n}": sketch.share() for n, sketch in self._sketches.items()}
@@ -73,6 +85,14 @@ class KMinimumValues:
         """Take in all that another one has seen."""
         self.total += other.total
         self._take(other._settled())
+
+    def state(self) -> tuple[int, bytes]:
+        """All that it knows, for `load`."""
+        return self.total, self._settled().astype("<u8").tobytes()
+
+    def load(self, state: tuple[int, bytes]) -> None:
+        """Know what another one knew."""
+        self.total, self._smallest = state[0], np.frombuffer(state[1], "<u8").astype(np.uint64)
 
     def distinct(self) -> float:
         """The number of distinct hashes: exact below k, else estimated."""

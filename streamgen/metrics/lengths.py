@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from math import ceil
+from typing import TypeAlias
+
+import msgspec
 
 from streamgen.record import Record, Value
 from streamgen.settings import Settings
 from streamgen.text import words
 
 _EXACT_BITS = 11  # lengths below 2,048 are kept exactly, greater ones to 11 bits: at most 0.1 % too small
+_State: TypeAlias = tuple[dict[int, int], int, int | None, int | None]
 _QUANTILES = {"p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}
+
+_decode = msgspec.msgpack.Decoder(tuple[int, _State, _State]).decode
 
 
 class LengthsSettings(Settings, frozen=True):
@@ -49,6 +55,16 @@ class Lengths:
         self._words.merge(other._words)
         self._characters.merge(other._characters)
 
+    def snapshot(self) -> bytes:
+        """All that it knows."""
+        return msgspec.msgpack.encode((self._missing, self._words.state(), self._characters.state()))
+
+    def restore(self, snapshot: bytes) -> None:
+        """Know what another one knew."""
+        self._missing, words_, characters = _decode(snapshot)
+        self._words.load(words_)
+        self._characters.load(characters)
+
     def result(self) -> dict[str, Value]:
         """The measures so far; those of no text at all are None."""
         return {"words": self._words.result(), "characters": self._characters.result(), "missing": self._missing}
@@ -74,6 +90,15 @@ class Histogram:
         self._counts.update(other._counts)
         if other._min is not None and other._max is not None:
             self._widen(other._sum, other._min, other._max)
+
+    def state(self) -> _State:
+        """All that it knows, for `load`."""
+        return dict(self._counts), self._sum, self._min, self._max
+
+    def load(self, state: _State) -> None:
+        """Know what another one knew."""
+        counts, self._sum, self._min, self._max = state
+        self._counts = Counter(counts)
 
     def result(self) -> dict[str, Value]:
         """count, mean, min, max and quantiles (the least number with at least that share at or below it)."""

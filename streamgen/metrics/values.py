@@ -27,6 +27,14 @@ class ValueCounts:
         """Take in all that another one has counted."""
         self._add(other._counts, other.total)
 
+    def state(self) -> tuple[int, dict[str, int]]:
+        """All that it knows, for `load`."""
+        return self.total, dict(self._counts)
+
+    def load(self, state: tuple[int, dict[str, int]]) -> None:
+        """Know what another one knew."""
+        self.total, self._counts = state[0], Counter(state[1])
+
     def counts(self) -> dict[str, int]:
         """The values with their counts, the most frequent first."""
         return dict(sorted(self._counts.items(), key=lambda item: (-item[1], item[0])))

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from streamgen.context import StageContext
-from streamgen.engine.stage import Drop, Result
+from streamgen.engine.stage import Drop, Keep, Memory, Result, forget
 from streamgen.record import Record
 from streamgen.settings import Settings
 from streamgen.text import text_of
@@ -38,29 +38,33 @@ class ExactDuplicate:
     """
 
     def __init__(self, settings: ExactDuplicateSettings) -> None:
-        self._settings = settings
+        self.keep: Keep = forget
         self._seen: set[bytes] = set()
+        self._own: dict[str, bytes] = {}  # of records that come again
 
     def __call__(self, records: Sequence[Record], context: StageContext[ExactDuplicateSettings]) -> Sequence[Result]:
         """Each record that is new, and a drop for each that is not, also within the batch."""
         digests = [digest(record, context.settings, context.stage) for record in records]
         return [
-            record if self._is_new(seen) else Drop("duplicate") for record, seen in zip(records, digests, strict=True)
+            record if self._is_new(record.id, seen) else Drop("duplicate")
+            for record, seen in zip(records, digests, strict=True)
         ]
 
-    def restore(self, records: Sequence[Record]) -> None:
-        """Remember records that were accepted before; one whose columns a later stage removed cannot be."""
-        columns = self._settings.columns
-        whole = (record for record in records if record.columns.keys() >= set(columns))
-        self._seen.update(digest(record, self._settings, "exact_duplicate") for record in whole)
+    def recall(self, memories: Sequence[Memory]) -> None:
+        """Know the digests of earlier sessions."""
+        self._seen.update(memory.body for memory in memories)
+        self._own.update((memory.record, memory.body) for memory in memories if memory.record is not None)
 
     def __repr__(self) -> str:
         return f"<ExactDuplicate of {len(self._seen)} records>"
 
-    def _is_new(self, seen: bytes) -> bool:
+    def _is_new(self, id_: str, seen: bytes) -> bool:
         known = len(self._seen)
         self._seen.add(seen)
-        return len(self._seen) > known
+        if len(self._seen) > known:
+            self.keep(id_, seen)
+            return True
+        return self._own.get(id_) == seen
 
 
 def digest(record: Record, settings: ExactDuplicateSettings, stage: str) -> bytes:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Annotated
 
+import numpy as np
 from msgspec import Meta
 
 from streamgen.context import StageContext
-from streamgen.engine.stage import Drop, Result
-from streamgen.quality.minhash import MinHashIndex, Sketch
+from streamgen.engine.stage import Drop, Keep, Memory, Result, forget
+from streamgen.quality.minhash import BANDS, MinHashIndex, Sketch
 from streamgen.record import Record
 from streamgen.settings import Settings
 from streamgen.text import text_of
-
-_BATCH = 64  # texts that are hashed together
 
 
 class NearDuplicateSettings(Settings, frozen=True):
@@ -39,8 +39,9 @@ class NearDuplicate:
     """
 
     def __init__(self, settings: NearDuplicateSettings) -> None:
-        self._settings = settings
+        self.keep: Keep = forget
         self._index = MinHashIndex(settings.shingle)
+        self._own: dict[str, tuple[Sketch, float]] = {}  # of records that come again, with their scores
 
     def __call__(self, records: Sequence[Record], context: StageContext[NearDuplicateSettings]) -> Sequence[Result]:
         """Each record that is new, scored, and a drop for each that is not, also within the batch."""
@@ -50,20 +51,34 @@ class NearDuplicate:
         sketches = self._index.sketch([text_of(record, settings.column, context.stage) for record in records])
         return [self._judged(record, sketch, context) for record, sketch in zip(records, sketches, strict=True)]
 
-    def restore(self, records: Sequence[Record]) -> None:
-        """Remember records that were accepted before; one whose column a later stage removed cannot be."""
-        column = self._settings.column
-        texts = [record.text(column) for record in records if column in record.columns]
-        for start in range(0, len(texts), _BATCH):
-            for sketch in self._index.sketch(texts[start : start + _BATCH]):
-                self._index.add(sketch)
+    def recall(self, memories: Sequence[Memory]) -> None:
+        """Know the texts of earlier sessions."""
+        for memory in memories:
+            sketch, similarity = _unpacked(memory.body)
+            self._index.add(sketch)
+            if memory.record is not None:
+                self._own[memory.record] = sketch, similarity
 
     def __repr__(self) -> str:
         return f"<NearDuplicate of {len(self._index)} records>"
 
     def _judged(self, record: Record, sketch: Sketch, context: StageContext[NearDuplicateSettings]) -> Result:
+        own, similarity = self._own.get(record.id, (None, 0.0))
+        if own is not None and np.array_equal(own.shingles, sketch.shingles):
+            return record.scored(context.stage, similarity)
         similarity = self._index.nearest(sketch)
         if similarity >= context.settings.threshold:
             return Drop("near_duplicate")
         self._index.add(sketch)
+        self.keep(record.id, _packed(sketch, similarity))
         return record.scored(context.stage, similarity)
+
+
+def _packed(sketch: Sketch, similarity: float) -> bytes:
+    """The similarity, the keys of the bands, the shingles: 8 bytes each."""
+    return struct.pack(f"<d{BANDS}Q", similarity, *sketch.keys) + sketch.shingles.astype("<u8").tobytes()
+
+
+def _unpacked(body: bytes) -> tuple[Sketch, float]:
+    similarity, *keys = struct.unpack_from(f"<d{BANDS}Q", body)
+    return Sketch(np.frombuffer(body, "<u8", offset=8 + 8 * BANDS).astype(np.uint64), keys), similarity

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from msgspec import Meta
 
 from streamgen.context import StageContext
-from streamgen.engine.stage import Drop, Result
+from streamgen.engine.stage import Drop, Keep, Memory, Result, forget
 from streamgen.quality.rouge import RougePool
 from streamgen.record import Record
 from streamgen.settings import Settings
@@ -39,28 +40,48 @@ class Novelty:
     """
 
     def __init__(self, settings: NoveltySettings) -> None:
-        self._settings = settings
+        self.keep: Keep = forget
+        self._most = settings.pool
         self._pool = RougePool()
+        self._own: dict[str, _Kept] = {}  # of records that come again
 
     def __call__(self, records: Sequence[Record], context: StageContext[NoveltySettings]) -> Sequence[Result]:
         """Each record that is novel and a drop for each that is not, also within the batch."""
         texts = [text_of(record, context.settings.column, context.stage) for record in records]
         return [self._judged(record, text, context) for record, text in zip(records, texts, strict=True)]
 
-    def restore(self, records: Sequence[Record]) -> None:
-        """Take into the pool records that were accepted before; one whose column a later stage removed cannot be."""
-        column = self._settings.column
-        for record in records:
-            if column in record.columns:
-                self._pool.add(record.text(column), self._settings.pool)
+    def recall(self, memories: Sequence[Memory]) -> None:
+        """Know the texts of earlier sessions, or the newest of them."""
+        for memory in memories:
+            kept = _unpacked(memory.body)
+            self._pool.add(kept.text, self._most)
+            if memory.record is not None:
+                self._own[memory.record] = kept
 
     def __repr__(self) -> str:
         return f"<Novelty against {len(self._pool)} texts>"
 
     def _judged(self, record: Record, text: str, context: StageContext[NoveltySettings]) -> Result:
         settings = context.settings
+        own = self._own.get(record.id)
+        if own is not None and own.text == text:
+            return record.scored(context.stage, own.greatest) if settings.scored else record
         greatest = self._pool.greatest(text, at_least=0.0 if settings.scored else settings.threshold)
         if greatest >= settings.threshold:
             return Drop("not_novel")
         self._pool.add(text, settings.pool)
+        self.keep(record.id, _packed(text, greatest))
         return record.scored(context.stage, greatest) if settings.scored else record
+
+
+class _Kept(NamedTuple):
+    text: str
+    greatest: float
+
+
+def _packed(text: str, greatest: float) -> bytes:
+    return struct.pack("<d", greatest) + text.encode("utf-8", "surrogatepass")
+
+
+def _unpacked(body: bytes) -> _Kept:
+    return _Kept(body[8:].decode("utf-8", "surrogatepass"), struct.unpack_from("<d", body)[0])

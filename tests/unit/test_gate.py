@@ -14,6 +14,7 @@ from streamgen.engine.stage import Stage
 from streamgen.gate import Gate
 from streamgen.journal.journal import Journal
 from streamgen.journal.store import Store
+from streamgen.measures import Measures
 from streamgen.metrics.counts import Counts, CountsSettings
 from streamgen.pace import Pace
 from streamgen.record import Record, decode
@@ -31,7 +32,8 @@ class Bench:
         self.unfit: list[str] = []
         self.gate = Gate(
             build_graph(stages), self.journal, self.demand, self.pace,
-            metrics={"counts": self.counts}, on_unfit=lambda record, ack, error: self.unfit.append(record.id), **more,
+            metrics=Measures({"counts": self.counts}),
+            on_unfit=lambda record, ack, error: self.unfit.append(record.id), **more,
         )  # fmt: skip
 
     async def accept(self, *ids: str) -> list[Ack]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,13 @@ import pytest
 from streamgen.context import StageContext
 from streamgen.control.agent import Reward, Trial
 from streamgen.engine.graph import build_graph
-from streamgen.engine.stage import Drop, Stage
+from streamgen.engine.stage import Drop, Memory, Result, Stage
 from streamgen.errors import RecipeError
 from streamgen.journal.store import Store
-from streamgen.quality.exact_duplicate import ExactDuplicate, ExactDuplicateSettings
 from streamgen.readmit import readmitting
 from streamgen.recipe import Part, Recipe, RunSpec
 from streamgen.record import Meta, Record, encode
-from streamgen.resume import adopt, differences, past_of, settled_records
+from streamgen.resume import adopt, differences, memories_of, past_of, settled_records
 
 
 @pytest.mark.parametrize(
@@ -117,19 +117,49 @@ def test_settled_tickets_come_in_order_with_all_that_they_gave() -> None:
     store.close()
 
 
+class Once:
+    """Lets each text pass once, and knows those that were accepted."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    def __call__(self, records: Sequence[Record], context: StageContext[None]) -> Sequence[Result]:
+        return [Drop("seen") if record["x"] in self.seen else record for record in records]
+
+    def restore(self, records: Sequence[Record]) -> None:
+        self.seen.update(record["x"] for record in records)
+
+
 def test_what_led_to_an_accepted_record_is_no_duplicate_of_itself() -> None:
-    settings = ExactDuplicateSettings(columns=("x",))
-    memory = ExactDuplicate(settings)
+    memory = Once()
     memory.restore([Record("5.1.0", {"x": "same"})])
     (stage,) = readmitting(build_graph([Stage(name="d", handler=memory)]), {"5.1.0"}).stages
     records = [Record("5.1", {"x": "same"}), Record("5.2", {"x": "same"}), Record("6", {"x": "other"})]
-    results = stage.handler(records, StageContext("d", settings))  # type: ignore[arg-type, call-arg]
-    assert results == [True, Drop("duplicate"), records[2]]
+    results = stage.handler(records, StageContext("d", None))  # type: ignore[arg-type]
+    assert results == [True, Drop("seen"), records[2]]
 
 
 def test_without_such_records_the_graph_is_the_same() -> None:
-    graph = build_graph([Stage(name="d", handler=ExactDuplicate(ExactDuplicateSettings(columns=("x",))))])
+    graph = build_graph([Stage(name="d", handler=Once())])
     assert readmitting(graph, frozenset()) is graph
+
+
+def test_only_memories_of_tickets_that_come_again_have_their_records() -> None:
+    store = Store(None)
+    ids = ("0", "1.0", "2/b", "3")
+    store.commit(
+        {
+            "sessions": [(1, 0.0, 1.0, "running", b"")],
+            "outcomes": [(ticket, "dropped", None, None) for ticket in (0, 2)],
+            "memories": [("d", id_, id_.encode()) for id_ in ids],
+        }
+    )
+    store.commit({"memories": [("e", "0", b"another"), ("d", "0.1", b"more")]})
+    memories = [memory for page in memories_of(store, "d", past_of(store)) for memory in page]
+    assert memories == [
+        Memory(b"0"), Memory(b"1.0", "1.0"), Memory(b"2/b"), Memory(b"3", "3"), Memory(b"more"),
+    ]  # fmt: skip
+    store.close()
 
 
 def test_a_lock_file_alone_is_no_run(tmp_path: Path) -> None:

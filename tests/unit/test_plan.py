@@ -108,7 +108,7 @@ def test_a_recipe_from_python_is_checked_like_one_from_a_file(made: Recipe, said
 
 def test_stages_with_a_memory_are_known() -> None:
     plan = make_plan(recipe(length("a", "prompt"), {"name": "b", "type": "exact_duplicate", "columns": ["prompt"]}))
-    assert [type(memory).__name__ for memory in plan.stateful] == ["ExactDuplicate"]
+    assert [type(memory).__name__ for memory in plan.memories.values()] == ["ExactDuplicate"]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_stateful_stage_from_python_needs_no_settings() -> None:
             """Nothing to remember."""
 
     plan = make_plan(Recipe(stages=(StageSpec(name="once", type=Once),), run=RunSpec(accept=1)))
-    assert [type(memory) for memory in plan.stateful] == [Once]
+    assert [type(memory) for memory in plan.memories.values()] == [Once]
 
 
 class Answering:

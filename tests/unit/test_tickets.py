@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 from streamgen.engine.ack import Ack
 from streamgen.engine.mailbox import Block
-from streamgen.source import BadRow, Row
+from streamgen.source import BadRow, JsonlRows, JsonlSettings, Place, Row, Rows
 from streamgen.tickets import Tickets
 from streamgen.tuning import Tuning
 
@@ -20,7 +21,7 @@ class Bench:
 
     def __init__(self, rows: Sequence[Row] | None, unsettled: Sequence[int] = (), following: int = 0) -> None:
         self.bad: list[tuple[int, str]] = []
-        source = None if rows is None else iter(rows)
+        source = None if rows is None else Rows(rows)
         self.tickets = Tickets(
             source, Tuning({}, None), 7, unsettled=unsettled, following=following, on_bad=self._on_bad
         )
@@ -74,3 +75,17 @@ def test_bad_rows_keep_their_numbers_are_told_once_and_cost_no_credit() -> None:
 
 def test_a_source_that_has_become_shorter_just_ends() -> None:
     assert Bench(rows(2), unsettled=[1, 5], following=8).take(9).records[-1].id == "1"
+
+
+def test_the_source_is_asked_now_and_then_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"n": 0}\n' * 3000)
+    places: list[Place] = []
+    rows = Rows(JsonlRows(JsonlSettings(path=str(path))))
+    tickets = Tickets(rows, Tuning({}, None), 7, on_bad=none_is_bad, on_place=places.append)
+    assert len(asyncio.run(tickets.take(9999, Desk())).records) == 3000
+    assert [(place.row, place.at[0]) for place in places] == [(1024, 1024 * 9), (2048, 2048 * 9)]
+
+
+async def none_is_bad(ticket: int, row: BadRow) -> None:
+    raise AssertionError(row)

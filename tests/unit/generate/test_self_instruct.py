@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from asking import asking
 
-from streamgen.engine.stage import Drop
+from streamgen.engine.stage import Drop, Memory
 from streamgen.errors import RecipeError
 from streamgen.generate.self_instruct import SelfInstruct, SelfInstructSettings, first_instruction, instance, read_tasks
 from streamgen.llm.model import CompletionRequest, Response
-from streamgen.record import Meta, Record
+from streamgen.record import Record
 from streamgen.testing import prompt_of
 
 SEEDS = [
@@ -53,7 +53,7 @@ async def test_the_completion_method_continues_lists(seeds: str) -> None:
 async def test_accepted_instructions_stand_in_later_prompts_also_after_a_restore(seeds: str) -> None:
     settings = SelfInstructSettings(model="m", seeds=seeds)
     stage = SelfInstruct(settings)
-    stage.restore([Record("0", {"instruction": NEW}), Record("1", {"text": "no instruction"})])
+    stage.recall([Memory(NEW.encode())])
     context, model = asking(settings, [NEW])
     assert await stage(Record("2"), context) == Drop("not_novel")
     shown = prompt_of(model.requests[0])
@@ -64,7 +64,7 @@ async def test_accepted_instructions_stand_in_later_prompts_also_after_a_restore
 async def test_a_ticket_that_comes_again_after_a_restore_is_no_copy_of_itself(seeds: str) -> None:
     settings = SelfInstructSettings(model="m", seeds=seeds)
     stage = SelfInstruct(settings)
-    stage.restore([Record("3", {"instruction": NEW}, Meta(ticket=3))])
+    stage.recall([Memory(NEW.encode(), "3")])
     again, _ = asking(settings, [NEW, "Output: Inn"], ticket=3)
     assert await stage(Record("3"), again) == Record("3", {"instruction": NEW, "input": "", "output": "Inn"})
     another, _ = asking(settings, [NEW], ticket=4)

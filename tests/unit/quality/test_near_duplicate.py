@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamgen.context import StageContext
-from streamgen.engine.stage import Drop
+from streamgen.engine.stage import Drop, Memory
 from streamgen.errors import MissingColumn
 from streamgen.quality.minhash import MinHashIndex, jaccard
 from streamgen.quality.near_duplicate import NearDuplicate, NearDuplicateSettings
@@ -47,7 +47,7 @@ def test_the_threshold_is_that_of_each_call() -> None:
     text = sentence(100)
     changed = " ".join([*text[:50], "other", *text[51:]])
     stage = NearDuplicate(SETTINGS)
-    stage.restore([*records(" ".join(text)), Record("x", {"another": "column"})])
+    stage(records(" ".join(text)), CONTEXT)
     loose = StageContext("near", NearDuplicateSettings(column="text", threshold=0.99))
     assert stage(records(changed), CONTEXT) == [Drop("near_duplicate")]
     assert isinstance(stage(records(changed), loose)[0], Record)
@@ -108,3 +108,16 @@ def test_the_order_of_words_makes_another_ngram() -> None:
 def test_jaccard_of_disjoint_and_equal_sets() -> None:
     one, other = np.array([1, 2], np.uint64), np.array([3, 4, 5], np.uint64)
     assert jaccard(one, [other, one, np.array([0, 2], np.uint64)]).tolist() == [0.0, 1.0, 1 / 3]
+
+
+def test_what_is_kept_of_records_that_pass_is_known_in_the_next_session() -> None:
+    text = sentence(100)
+    first, near, other = records(" ".join(text), " ".join([*text[:20], *sentence(80)]), "something else")
+    stage, again = NearDuplicate(SETTINGS), NearDuplicate(SETTINGS)
+    kept: list[tuple[str, bytes]] = []
+    stage.keep = lambda id_, body: kept.append((id_, body))
+    passed = stage([first, near, other], CONTEXT)
+    assert [id_ for id_, _ in kept] == [first.id, near.id, other.id]
+    again.recall([Memory(kept[0][1]), Memory(kept[1][1], near.id)])
+    assert again([first, near], CONTEXT) == [Drop("near_duplicate"), passed[1]]
+    assert (repr(again), len(kept)) == ("<NearDuplicate of 2 records>", 3)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from streamgen.context import StageContext
-from streamgen.engine.stage import Drop
+from streamgen.engine.stage import Drop, Memory
 from streamgen.errors import MissingColumn
 from streamgen.quality import rouge
 from streamgen.quality.novelty import Novelty, NoveltySettings
@@ -33,7 +33,7 @@ def test_a_text_exactly_on_the_threshold_is_not_novel() -> None:
     at = StageContext("novelty", NoveltySettings(column="text", threshold=0.75))
     above = StageContext("novelty", NoveltySettings(column="text", threshold=0.76))
     stage = Novelty(at.settings)
-    stage.restore([*records("a b c d"), Record("x", {"another": "column"})])
+    stage(records("a b c d"), at)
     assert stage(records("a b c x"), at) == [Drop("not_novel")]
     assert stage(records("a b c x"), above) == records("a b c x")
 
@@ -76,3 +76,17 @@ def test_a_missing_column_raises_before_anything_is_remembered() -> None:
     with pytest.raises(MissingColumn):
         stage([*records("a b c"), Record("2", {})], CONTEXT)
     assert stage(records("a b c"), CONTEXT) == records("a b c")
+
+
+def test_what_is_kept_of_records_that_pass_is_known_in_the_next_session() -> None:
+    settings = NoveltySettings(column="text", scored=True)
+    stage, again, context = Novelty(settings), Novelty(settings), StageContext("novelty", settings)
+    kept: list[tuple[str, bytes]] = []
+    stage.keep = lambda id_, body: kept.append((id_, body))
+    first, second, third = records("a b c d", "a x b y", "a b c d")
+    passed = stage([first, second, third], context)
+    again.recall([Memory(kept[0][1]), Memory(kept[1][1], second.id)])
+    assert again([third, second, second.with_columns(text="a b c d")], context) == [
+        Drop("not_novel"), passed[1], Drop("not_novel"),
+    ]  # fmt: skip
+    assert len(kept) == 2
