@@ -18,7 +18,7 @@ from streamgen.control.agent import Trial
 from streamgen.control.controller import ControllerSummary
 from streamgen.engine.statistics import StageStatistics
 from streamgen.inspection_view import costs_table, plain
-from streamgen.report.text import cost, duration
+from streamgen.report.text import cost, duration, forms
 from streamgen.runs import Run
 from streamgen.summary import RunStatistics, Summary
 
@@ -78,6 +78,7 @@ def summary_view(summary: Summary) -> RenderableType:
     body: list[RenderableType] = [plain(end.message, style=style), Text(""), _funnel(now), Text(""), Text(_spent(now))]
     if len(now.spends) > 1:
         body += [Text(""), costs_table(now.spends), Text("")]
+    body += [Text(line) for line in _structured(now)]
     if now.failed:
         body.append(Text(f"{now.failed} dead letters: streamgen inspect {summary.directory} letters", "yellow"))
     if now.surplus:
@@ -88,6 +89,16 @@ def summary_view(summary: Summary) -> RenderableType:
         body += [Text(""), Text(f"files: {summary.directory}/ {', '.join(summary.files)}".rstrip())]
         body.append(Text(f"look:  streamgen report {summary.directory}", "dim"))
     return Panel(Group(*body), title=title, title_align="left", border_style=style, padding=(1, 2))
+
+
+def _structured(now: RunStatistics) -> list[str]:
+    """How structured answers came, where not all of them came as they should."""
+    return [
+        f"structured answers of {model}, {rung}: {forms(counts)}"
+        for model, rungs in now.structured.items()
+        if rungs.keys() != {"json_schema"} or rungs["json_schema"].keys() != {"as_is"}
+        for rung, counts in rungs.items()
+    ]
 
 
 def _headline(now: RunStatistics, pace: float) -> str:

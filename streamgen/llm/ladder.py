@@ -122,8 +122,8 @@ class Ladder:
     def statistics(self) -> dict[str, dict[str, int]]:
         """Answers by rung and form: as_is, fenced, repaired, reasked, failed."""
         found: dict[str, dict[str, int]] = {}
-        for (rung, outcome), count in sorted(self.counts.items(), key=lambda item: _ORDER.index(item[0][0])):
-            found.setdefault(rung.value, {})[outcome] = count
+        for (rung, form), count in sorted(self.counts.items(), key=lambda item: (_ORDER.index(item[0][0]), item[0][1])):
+            found.setdefault(rung.value, {})[form] = count
         return found
 
     def __repr__(self) -> str:

@@ -14,8 +14,8 @@ from streamgen.control.controller import TrialResult
 from streamgen.inspection import DropRow, SessionRow, State, drops_of, json_of, reading, sessions_of, trials_of, typed
 from streamgen.journal.lock import is_locked
 from streamgen.journal.store import Store
-from streamgen.llm.statistics import EndpointStatistics
 from streamgen.llm.spend import Spend, spends_of, total
+from streamgen.llm.statistics import EndpointStatistics
 from streamgen.record import META_KEY, Value
 from streamgen.summary import End
 
@@ -83,6 +83,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     stages: Sequence[StageFacts]
     spends: Sequence[Spend]
     endpoints: Sequence[EndpointStatistics]
+    structured: Mapping[str, Mapping[str, Mapping[str, int]]]
     failures: Sequence[Failure]
     kinds_of_failure: int
     metrics: Mapping[str, Value]
@@ -135,6 +136,7 @@ def _facts(store: Store, is_alive: bool) -> Facts:
         stages=_stages(store, sessions, by_stage),
         spends=spends_of(store),
         endpoints=last.endpoints if last else [],
+        structured=_structured(sessions),
         failures=[_failure(store, n, count) for n, count in kinds[:KINDS_OF_FAILURE]],
         kinds_of_failure=len(kinds),
         metrics=last.metrics if last else {},
@@ -186,6 +188,16 @@ def _source(sessions: Sequence[SessionRow], bad: int) -> StageFacts:
     """The source as a stage, for the sake of the rows that could not be read."""
     issued = sum(session.statistics.engine.tickets_issued for session in sessions)
     return StageFacts("source", "", issued + bad, issued, bad, (), None)
+
+
+def _structured(sessions: Sequence[SessionRow]) -> dict[str, dict[str, Counter[str]]]:
+    """Structured answers by model, rung and form, of all sessions."""
+    found: dict[str, dict[str, Counter[str]]] = {}
+    for session in sessions:
+        for model, rungs in session.statistics.structured.items():
+            for rung, counts in rungs.items():
+                found.setdefault(model, {}).setdefault(rung, Counter()).update(counts)
+    return found
 
 
 def _kinds_of_failure(store: Store) -> list[tuple[int, int]]:

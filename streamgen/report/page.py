@@ -14,7 +14,7 @@ from streamgen.masking import mask
 from streamgen.record import Value
 from streamgen.report.charts import blocks_of, reward_chart
 from streamgen.report.facts import Facts, facts_of
-from streamgen.report.text import clean, cost, duration, number, percent, shown, when
+from streamgen.report.text import clean, cost, duration, forms, number, percent, shown, when
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -93,5 +93,6 @@ def _template() -> Template:
     )
     environment.filters |= {
         "number": number, "percent": percent, "cost": cost, "duration": duration, "when": when, "shown": shown,
+        "forms": forms,
     }  # fmt: skip
     return environment.get_template("report.html")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -62,6 +63,18 @@ def cost(amount: float | None, unpriced: int = 0) -> str:
     if amount is None:
         return "unknown price"
     return f"at least {usd(amount)}" if unpriced else usd(amount)
+
+
+_FORMS = {"as_is": "as they are", "reasked": "asked for twice"}
+
+
+def forms(counts: Mapping[str, int]) -> str:
+    """In which form structured answers came.
+
+    >>> forms({"as_is": 1200, "fenced": 3})
+    '1,200 as they are, 3 fenced'
+    """
+    return ", ".join(f"{count:,} {_FORMS.get(form, form)}" for form, count in counts.items())
 
 
 def duration(seconds: float | None) -> str:

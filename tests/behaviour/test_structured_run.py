@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
 import pytest
+from rich.console import Console
 from runs import make, query
 
 from streamgen.context import Context
 from streamgen.llm.limits import Limits
 from streamgen.llm.model import ChatRequest, Request
 from streamgen.llm.spec import ModelSpec
+from streamgen.present import summary_view
 from streamgen.recipe import Recipe, StageSpec
 from streamgen.record import Record, Value
+from streamgen.report import write_report
 from streamgen.runs import open_run
 from streamgen.testing import Fault, ScriptedServer, refusal
 
@@ -89,6 +93,16 @@ async def test_a_server_that_ignores_the_schema_gives_every_record_for_one_call_
         expected = {"main": {"json_object": {"reasked": 1, "fenced": 99}}}
         assert await structured(server) == (100, expected)
         assert sum(server.counters.paid.values()) == 101
+
+
+async def test_what_did_not_come_as_it_should_is_told_in_the_summary_and_the_report(tmp_path: Path) -> None:
+    async with Server(ignores=True) as server, open_run(recipe(server, 5), directory=tmp_path) as run:
+        await run.finish()
+    console = Console(width=120, file=(shown := StringIO()))
+    console.print(summary_view(run.summary()))
+    assert "structured answers of main, json_object: 4 fenced, 1 asked for twice" in shown.getvalue()
+    page = write_report(tmp_path).read_text()
+    assert "<td>json_object</td><td>4 fenced, 1 asked for twice</td>" in page
 
 
 async def test_refusals_of_single_prompts_fail_these_and_no_others() -> None:
