@@ -121,6 +121,30 @@ def preview(recipe: Path, number: int, overrides: tuple[str, ...]) -> None:
         sys.exit(preview_recipe(_load(recipe, overrides), number))
 
 
+@main.command(short_help="Run a pilot; say what all of it will cost.", epilog=EXIT_CODES)
+@click.argument("recipe", type=_RECIPE)
+@click.option(
+    "--tickets", default=20, show_default=True, type=click.IntRange(min=1), help="How many tickets the pilot takes."
+)
+@click.option("--out", type=_DIRECTORY, help="Keep the pilot there: `streamgen run RECIPE --out` the same goes on.")
+@click.option(
+    "--accept", type=click.IntRange(min=1), help="How many records to accept, instead of the recipe's number."
+)
+@_overrides
+@click.option("--json", "as_json", is_flag=True, help="Print the estimate as JSON on standard output.")
+def estimate(
+    recipe: Path, tickets: int, out: Path | None, accept: int | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
+    """Run a few tickets of RECIPE for real, and say what all of it will cost and how long it will take.
+
+    The pilot is paid for, within the recipe's budget. With --out nothing of it is lost: the run goes on from there.
+    """
+    with told():
+        from streamgen.command_estimate import estimate_recipe
+
+        sys.exit(estimate_recipe(_load(recipe, overrides), tickets, out, accept, as_json=as_json))
+
+
 @main.command(short_help="Write the records for a trainer.")
 @click.argument("directory", type=_DIRECTORY)
 @click.option("--format", "format_", required=True, help="jsonl, alpaca, sharegpt, chatml, openai or parquet.")

@@ -30,12 +30,12 @@ from streamgen.summary import Summary
 def run_recipe(recipe: Recipe, out: Path | None, accept: int | None, *, as_json: bool, verbose: bool) -> int:
     """Run the recipe with progress on standard error and the summary on standard output; the exit code."""
     log.configure("DEBUG" if verbose else "WARNING")
-    _fetch_local_models(recipe)
+    fetch_local_models(recipe)
     directory = out or Path("runs") / recipe.name
 
     async def main() -> Summary:
         async with open_run(recipe, directory=directory, accept=accept) as run:
-            return await _followed(run)
+            return await followed(run)
 
     summary = run_async(main)
     if as_json:
@@ -51,7 +51,7 @@ def run_recipe(recipe: Recipe, out: Path | None, accept: int | None, *, as_json:
 def preview_recipe(recipe: Recipe, number: int) -> int:
     """Show a few records of the recipe and keep nothing; the exit code."""
     log.configure("WARNING")
-    _fetch_local_models(recipe)
+    fetch_local_models(recipe)
     run_spec = msgspec.structs.replace(recipe.run, accept=number, tickets_in_flight=2 * number)
     small = msgspec.structs.replace(recipe, run=run_spec, sinks=(), controller=None)
     records: list[Record] = []
@@ -98,7 +98,7 @@ def write_first_recipe(path: Path, overwrite: bool) -> str:
     return f"{path} written. Next: streamgen preview {path}"
 
 
-async def _followed(run: Run) -> Summary:
+async def followed(run: Run) -> Summary:
     """The run's end, with progress shown and signals obeyed meanwhile."""
     async with anyio.create_task_group() as company:
         company.start_soon(_obey_signals, run)
@@ -122,7 +122,7 @@ async def _obey_signals(run: Run) -> None:
             is_first = False
 
 
-def _fetch_local_models(recipe: Recipe) -> None:
+def fetch_local_models(recipe: Recipe) -> None:
     """Fetch what is missing before the run, where its progress can be shown."""
     for spec in recipe.models.values():
         if isinstance(spec, ModelSpec) and spec.provider == "local" and spec.path is None and spec.model:
