@@ -12,7 +12,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskStatus
 
-from streamgen.assembly import Parts, assemble
+from streamgen.assembly import Parts, assemble, recall
 from streamgen.clerk import Clerk
 from streamgen.context import Context, StageContext
 from streamgen.control.controller import ControllerSummary
@@ -56,7 +56,8 @@ class Run:
         )  # fmt: skip
         self._tickets = Tickets(
             parts.rows, parts.tuning, parts.recipe.seed,
-            unsettled=parts.past.unsettled, following=parts.past.following, on_bad=clerk.bad_row,
+            unsettled=parts.past.unsettled, following=parts.past.following,
+            on_bad=clerk.bad_row, on_place=clerk.place,
         )  # fmt: skip
         self._engine = Engine(
             parts.plan.graph, self._source(tickets), self._gate.accept, self, parts.demand,
@@ -128,7 +129,7 @@ class Run:
             self._engine.statistics(),
             [endpoint.statistics() for endpoint in self._parts.plan.endpoints.values()],
             self._parts.ledger.spent(),
-            {name: metric.result() for name, metric in self._parts.metrics.items()},
+            self._parts.metrics.results(),
             self._parts.ledger.spends(),
             self._parts.caller.structured(),
         )
@@ -191,6 +192,7 @@ class Run:
                 self._fail(error)
             finally:
                 self._end = self._ending()
+                self._parts.metrics.note()
                 self._clerk.session(self._end, self.statistics())
                 self._journal.close()
 
@@ -316,6 +318,7 @@ async def open_run(
             stack.enter_context(locked(folder))
         parts = assemble(recipe, plan, folder)
         stack.callback(parts.close)
+        await recall(parts)
         cause: BaseException | None = None
         try:
             async with anyio.create_task_group() as life:
