@@ -66,11 +66,13 @@ _TABLE = (
     Workload(name="W5", about="kill -9 at half, and go on", endpoint=_KILLED, records=2_000, kill_at=0.5),
     Workload(
         name="W5key", about="W5 with an endpoint that honours Idempotency-Key",
-        endpoint=msgspec.structs.replace(_KILLED, idempotent=True), records=2_000, kill_at=0.5, clients=_OURS,
+        endpoint=msgspec.structs.replace(_KILLED, idempotent=True), records=2_000, kill_at=0.5, clients=("streamgen",),
     ),
     Workload(name="W6", about="memory of 2,000 records", records=2_000, clients=_OURS),
     Workload(name="W6large", about="memory of 100,000 records", records=100_000, clients=_OURS),
-    Workload(name="W6journal", about="W1 without a run directory", records=5_000, journal=False, clients=_OURS),
+    Workload(
+        name="W6journal", about="W1 without a run directory", records=5_000, journal=False, clients=("streamgen",)
+    ),
     Workload(
         name="W7", about="a server that only queues: 16 slots of 100 ms",
         endpoint=Config(latency_ms=100, slots=16), records=3_000, concurrency=None,

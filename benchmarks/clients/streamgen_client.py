@@ -16,7 +16,14 @@ def recipe_of(work: Work) -> dict[str, object]:
         "requests_per_minute": work["requests_per_minute"],
         "tokens_per_minute": work["tokens_per_minute"],
     }
-    model = {"base_url": work["base_url"], "model": work["model"], "timeout_s": work["timeout_s"], "limits": limits}
+    model: dict[str, object] = {
+        "base_url": work["base_url"],
+        "model": work["model"],
+        "timeout_s": work["timeout_s"],
+        "limits": limits,
+    }
+    if work["hedge"]:
+        model["hedge"] = {}
     stages = [{"name": "answer", "type": "chat", "model": "main", "prompt": "{{ prompt }}", "output": "text"}]
     if work["second_prompt"] is not None:
         second = work["second_prompt"].replace("{text}", "{{ text }}")
