@@ -13,7 +13,16 @@ from streamgen import __version__
 from streamgen.errors import RecipeError
 from streamgen.llm.model import ChatRequest, CompletionRequest, Request, Response
 from streamgen.llm.proxy import proxy_for
-from streamgen.llm.refusal import TooLong, is_page, kind_of_error, kind_of_exception, kind_of_status, quote, quote_error
+from streamgen.llm.refusal import (
+    TooLong,
+    is_page,
+    kind_of_error,
+    kind_of_exception,
+    kind_of_status,
+    quote,
+    quote_error,
+    quote_exception,
+)
 from streamgen.llm.retry import CallError, Kind
 from streamgen.llm.spec import ModelSpec, resolve_headers, resolve_key
 from streamgen.llm.sse import Cut, Stream
@@ -104,7 +113,7 @@ class OpenAIModel:
                 url, self._body(request), {"Idempotency-Key": key} if key else None, stream
             )
         except (aiohttp.ClientError, OSError, TooLong, Unreadable) as error:  # TimeoutError is an OSError
-            raise self._error(kind_of_exception(error), url, _told(error)) from error
+            raise self._error(kind_of_exception(error), url, quote_exception(error)) from error
         if answer.status != HTTPStatus.OK:
             raise self._refusal(answer, data)
         return self._response(self._decode(url, answer, data, stream), url, self._listener.answered(answer.headers))
@@ -225,7 +234,3 @@ def _checked(base_url: str) -> URL:
 def _shown(url: URL) -> str:
     """The address without user, password and query, which may hold secrets."""
     return str(url.with_query(None).with_user(None) if url.user else url.with_query(None))
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

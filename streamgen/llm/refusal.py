@@ -7,8 +7,10 @@ from http import HTTPStatus
 
 import aiohttp
 import msgspec
+from aiohttp.http_exceptions import ContentEncodingError
 
 from streamgen.llm.retry import Kind
+from streamgen.llm.timeouts import Overdue
 from streamgen.llm.wire import Unreadable
 from streamgen.record import Value
 
@@ -86,7 +88,17 @@ def kind_of_exception(error: Exception) -> Kind:
     if isinstance(error, TimeoutError):
         return Kind.TIMEOUT
     is_wrong = isinstance(error, aiohttp.ClientResponseError | TooLong | Unreadable)
-    return Kind.MALFORMED if is_wrong else Kind.RESET
+    is_garbled = isinstance(error.__cause__, ContentEncodingError)
+    return Kind.MALFORMED if is_wrong or is_garbled else Kind.RESET
+
+
+def quote_exception(error: Exception) -> str:
+    """What broke, in one line."""
+    if isinstance(error, TooLong | Unreadable | Overdue):
+        return str(error)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"an answer that is no HTTP: {quoted(error.message)}"
+    return f"{type(error).__name__}: {quoted(str(error))}" if str(error) else type(error).__name__
 
 
 def complaint(data: bytes) -> Complaint:

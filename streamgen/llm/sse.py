@@ -83,7 +83,7 @@ class Stream:
         self._usage: Counts | None = None
         self._model: str | None = None
         self._error: Value = None
-        self._last = b""
+        self._head = self._last = b""
         self._is_done = False
 
     def feed(self, piece: bytes) -> bool:
@@ -115,7 +115,7 @@ class Stream:
     @property
     def sent(self) -> bytes:
         """What came last, to be quoted."""
-        return b"".join(self._unread) or self._last
+        return b"".join(self._unread) or self._last or self._head
 
     def _look(self, piece: bytes) -> tuple[Events | None, bytes]:
         """Decide by the first character; with events comes all that was not read as such yet."""
@@ -127,6 +127,7 @@ class Stream:
         self._is_plain = first == b"{"
         if first and not self._is_plain:
             self._unread.clear()
+            self._head = head
             self._events = Events()
         return self._events, head
 

@@ -26,8 +26,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, task: asyncio.Task[object]) -> None:
-        """Start the task's time; where it runs already, start it anew."""
-        self._due.pop(task, None)
+        """Start the task's time."""
         at = self._loop.time() + self._delay_s
         self._due[task] = at, task.cancelling()
         if self._timer is None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
-from io import BytesIO
 from typing import NamedTuple
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.tracing import Trace
 from multidict import CIMultiDict
@@ -23,7 +23,6 @@ MAX_STREAM_BYTES = 64 << 20  # a token in an event of its own takes some 200 byt
 _CONNECT_S = 10.0
 _KEEP_S = 30.0
 _GOODBYE_S = 0.5  # for a stream's end after [DONE], so that its connection can be used again
-_LARGE_BYTES = 1 << 19  # aiohttp warns above 1 MB when it is given bytes
 
 _TOTAL = "no whole answer within {:g} s (`timeout_s`): raise it, or ask for less with `max_tokens`"
 _FIRST = (
@@ -39,6 +38,32 @@ class Timeouts(NamedTuple):
     total_s: float = 60.0
     first_byte_s: float | None = None
     idle_s: float | None = None
+
+
+class _Body(aiohttp.Payload):
+    """JSON as it is: cheaper by 2 us than what aiohttp makes of bytes, and of any size without a warning."""
+
+    _JSON = CIMultiDict({"Content-Type": "application/json"})
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        return self._JSON
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self.data.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await writer.write(self.data)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        await writer.write(self.data)
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -94,16 +119,25 @@ class Transport:
         line.total.begin(task)
         if line.first:
             line.first.begin(task)
+        answer = None
         try:
             answer = await self._send(line, task, url, body, headers)
-            if stream or line.is_watched or _needs_care(answer):
+            if stream or line.is_watched or answer.status != HTTPStatus.OK:
                 return answer, await _read(answer, line, task, stream)
-            return answer, await answer.read()
-        except asyncio.CancelledError:
-            _raise_if_struck(line, task)
+            data = await answer.content.readany()
+            if not answer.content.at_eof() or len(data) > MAX_BODY_BYTES:
+                data = await _read(answer, line, task, None, data)
+            return answer, data
+        except BaseException as error:
+            if answer:
+                answer.close()
+            if isinstance(error, asyncio.CancelledError):
+                _raise_if_struck(line, task)
             raise
         finally:
-            _end(line, task)
+            line.total.end(task)
+            if line.is_watched or line.connector.openers:
+                _end(line, task)
 
     async def ask(self, url: URL, body: bytes | None) -> tuple[int, bytes]:
         """Status and body of what is no call: GET, or POST with a body. On a connection of its own; no timeout."""
@@ -130,10 +164,9 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         """The answer's head. A used connection that the server has closed is no failure: the next one is taken."""
         while True:
-            data = body if len(body) < _LARGE_BYTES else BytesIO(body)
             try:
                 return await line.session.request(
-                    "POST", url, data=data, headers=headers, allow_redirects=False, proxy=self._proxy
+                    "POST", url, data=_Body(body), headers=headers, allow_redirects=False, proxy=self._proxy
                 )
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 if task in line.connector.openers or not _was_stale(error):
@@ -155,12 +188,6 @@ class Transport:
         return self._line
 
 
-def _needs_care(answer: aiohttp.ClientResponse) -> bool:
-    """Whether the body may be longer than what is read, or is none."""
-    size = answer.content_length
-    return size is None or size > MAX_BODY_BYTES or "Content-Encoding" in answer.headers or answer.status < 200
-
-
 def _was_stale(error: Exception) -> bool:
     """Whether the connection broke before a byte of an answer came."""
     if isinstance(error, aiohttp.ServerDisconnectedError):
@@ -175,48 +202,42 @@ def _raise_if_struck(line: _Line, task: asyncio.Task[object]) -> None:
 
 
 def _end(line: _Line, task: asyncio.Task[object]) -> None:
-    line.total.end(task)
+    line.connector.openers.discard(task)
+    for deadlines in (line.first, line.idle):
+        if deadlines:
+            deadlines.end(task)
+
+
+async def _read(
+    answer: aiohttp.ClientResponse, line: _Line, task: asyncio.Task[object], stream: Stream | None, piece: bytes = b""
+) -> bytes:
+    """The body, piece by piece, into the stream where the answer is a good one; `piece` is what came of it before."""
+    if answer.status < HTTPStatus.OK:  # 101: what follows is no HTTP
+        answer.close()
+        return b""
+    parts: list[bytes] = []
+    is_streamed = stream is not None and answer.status == HTTPStatus.OK
+    take = stream.feed if stream and is_streamed else parts.append
+    most = left = MAX_STREAM_BYTES if is_streamed else MAX_BODY_BYTES
+    while piece := piece or await answer.content.readany():
+        left -= len(piece)
+        if left < 0:
+            raise TooLong(f"an answer of more than {most >> 20} MB")
+        if line.is_watched:
+            _came(line, task)
+        if take(piece):
+            await _finish(answer)
+            break
+        piece = b""
+    return b"".join(parts)
+
+
+def _came(line: _Line, task: asyncio.Task[object]) -> None:
     if line.first:
         line.first.end(task)
     if line.idle:
         line.idle.end(task)
-    if line.connector.openers:
-        line.connector.openers.discard(task)
-
-
-async def _read(
-    answer: aiohttp.ClientResponse, line: _Line, task: asyncio.Task[object], stream: Stream | None
-) -> bytes:
-    """The body, piece by piece, into the stream where the answer is a good one."""
-    parts: list[bytes] = []
-    is_streamed = stream is not None and answer.status == HTTPStatus.OK
-    most = MAX_STREAM_BYTES if is_streamed else MAX_BODY_BYTES
-    take = stream.feed if stream and is_streamed else parts.append
-    try:
-        async for piece in _pieces(answer, most):
-            if line.first:
-                line.first.end(task)
-            if line.idle:
-                line.idle.begin(task)
-            if take(piece):
-                await _finish(answer)
-                break
-    except BaseException:
-        answer.close()
-        raise
-    return b"".join(parts)
-
-
-async def _pieces(answer: aiohttp.ClientResponse, most: int) -> AsyncIterator[bytes]:
-    if answer.status < HTTPStatus.OK:  # 101: what follows is no HTTP
-        answer.close()
-        return
-    left = most
-    while piece := await answer.content.readany():
-        left -= len(piece)
-        if left < 0:
-            raise TooLong(f"an answer of more than {most >> 20} MB")
-        yield piece
+        line.idle.begin(task)
 
 
 async def _finish(answer: aiohttp.ClientResponse) -> None:
