@@ -81,8 +81,6 @@ def _nothing_learned(summary: Summary) -> None:
 
 def _keeping_calls(recipe: Recipe) -> Recipe:
     """The calls of settled tickets are what an estimate is made from."""
-    if not hasattr(recipe.run, "retain"):
-        return recipe
     return msgspec.structs.replace(recipe, run=msgspec.structs.replace(recipe.run, retain="all"))
 
 

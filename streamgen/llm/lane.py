@@ -11,6 +11,7 @@ from streamgen.llm.model import Model
 from streamgen.llm.price import Price
 from streamgen.llm.retry import FATAL, PAID, CallError, Kind, RetryPolicy
 from streamgen.llm.statistics import LaneState, LaneStatistics, latency_of
+from streamgen.llm.tokens import sane
 from streamgen.llm.told import Told
 from streamgen.record import Usage
 
@@ -113,7 +114,7 @@ class Lane:
         self.failures[kind] += 1
         self._weigh(pass_, now, error)
         if error.usage.calls:
-            error.usage = self.pay(error.usage)
+            error.usage = self.pay(sane(error.usage))
         used = error.usage.tokens or pass_.tokens
         if kind in _REFUSED:
             self.limiter.refused(pass_, now, self._told(error), by_rate=kind is Kind.RATE_LIMITED)

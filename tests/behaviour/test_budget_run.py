@@ -10,7 +10,7 @@ import pytest
 from runs import asked, check_whole, echo, make, model, query
 
 import streamgen
-from streamgen.llm.model import Request
+from streamgen.llm.model import Request, Response
 from streamgen.llm.retry import CallError, Kind
 from streamgen.record import Usage, Value
 from streamgen.summary import Summary
@@ -107,3 +107,13 @@ async def test_minutes_of_all_sessions_count(tmp_path: Path) -> None:
     assert (await spend(main, tmp_path, minutes=0)).end.reason == "budget"
     assert main.requests == []
     assert (await spend(main, tmp_path, minutes=5)).end.reason == "done"
+
+
+async def test_counts_that_cannot_be_break_neither_books_nor_journal(tmp_path: Path) -> None:
+    counts = [Usage(-5, 2), Usage(10**30, 0), Usage(3, 4)]
+    main = model([Response("fine", usage=usage) for usage in counts])
+    first = await spend(main, tmp_path, requests=3)
+    assert (first.statistics.spent.tokens, first.statistics.accepted) == (10**12 + 9, 3)
+    second = await spend(main, tmp_path, tokens=10**9)
+    assert second.end.exit_code == 3 and "1e+12 spent" in second.end.message and len(main.requests) == 3
+    assert (await spend(main, tmp_path)).end.reason == "done"

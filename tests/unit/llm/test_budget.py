@@ -1,12 +1,14 @@
 import asyncio
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamgen.errors import BudgetExhausted
+from streamgen.errors import BudgetExhausted, RecipeError
 from streamgen.llm.budget import Budget, Ledger, Reservation
 from streamgen.llm.spend import Account, Spend
+from streamgen.recipe import Recipe
 from streamgen.record import Usage
 
 
@@ -224,3 +226,17 @@ async def test_an_unknown_price_is_not_nothing(costs: list[float | None], usd: f
         account.settle(await reserve(account), account.account("main", "a"), Usage(1, 1, 1, cost))
     assert (account.spent().usd, account.spent().unpriced) == (usd, unpriced)
     assert [(spend.usd, spend.unpriced) for spend in account.spends()] == [(usd, unpriced)][: len(costs)]
+
+
+@pytest.mark.parametrize(
+    ("unit", "amount"),
+    [("usd", -1), ("usd", math.nan), ("usd", "much"), ("tokens", -1), ("requests", 1.5), ("hours", 1)],
+)
+def test_a_budget_that_is_none_is_told_with_its_place(unit: str, amount: object) -> None:
+    raw = {
+        "models": {"main": {"base_url": "http://127.0.0.1:1/v1", "model": "x", "price": {"input": 1.0}}},
+        "source": {"type": "list", "rows": [{"n": 1}]},
+        "run": {"budget": {unit: amount}},
+    }
+    with pytest.raises(RecipeError, match=rf"\$\.run\.budget\.{unit}|unknown .*'hours'"):
+        Recipe.parse(raw)
