@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from streamgen.llm.bucket import TOLERANCE_S
+
 MOST_CONCURRENCY = 1024
 """More is never tried: vLLM's default for sequences at once (`max_num_seqs`) is 256 to 1,024."""
 
@@ -38,18 +40,6 @@ class Level:
     def __init__(self) -> None:
         self.calls = self.full = self.crowd = 0
         self.seconds = self.tokens = self.ss = self.st = self.tt = 0.0
-
-    def add(self, seconds: float, tokens: float, in_flight: int, limit: int) -> None:
-        """Take in one answer."""
-        self.calls += 1
-        self.crowd += in_flight
-        if in_flight >= limit:
-            self.full += 1
-        self.seconds += seconds
-        self.tokens += tokens
-        self.ss += seconds * seconds
-        self.st += seconds * tokens
-        self.tt += tokens * tokens
 
     def merge(self, other: Level) -> None:
         """Take in what another phase saw at the same concurrency."""
@@ -111,7 +101,19 @@ class Concurrency:
         if number < self._from:
             return
         level = self._level
-        level.add(seconds, tokens, in_flight, self.limit)
+        if tokens < 1.0:
+            tokens = 1.0
+        if seconds < 0.0:  # the clock jumped
+            seconds = 0.0
+        level.crowd += in_flight
+        if in_flight >= self.limit:
+            level.full += 1
+        level.seconds += seconds
+        level.tokens += tokens
+        level.ss += seconds * seconds
+        level.st += seconds * tokens
+        level.tt += tokens * tokens
+        level.calls += 1
         if level.calls >= self._target:
             self._phase_ended(sent)
 
@@ -155,6 +157,8 @@ class Concurrency:
     def _phase_ended(self, sent: int) -> None:
         level = self._level
         self.spacing_s = level.seconds / level.calls / (_SPACING * self.limit)
+        if self.spacing_s * self.limit < TOLERANCE_S:  # none of it would be seen
+            self.spacing_s = 0.0
         if level.full * self.limit < _HALF * level.calls and not self._is_crowded(level):
             self._unused(sent)
         elif self._is_starting:

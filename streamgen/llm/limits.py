@@ -7,9 +7,9 @@ from typing import Literal
 
 import msgspec
 
-from streamgen.llm.bucket import Bucket
+from streamgen.llm.bucket import TOLERANCE_S, Bucket
 from streamgen.llm.concurrency import Concurrency
-from streamgen.llm.pacer import TOLERANCE_S, Pacer
+from streamgen.llm.pacer import Pacer
 from streamgen.llm.refusals import Refusals
 from streamgen.llm.retry import Count, Positive
 from streamgen.llm.told import Told
@@ -24,6 +24,9 @@ _REQUEST_WINDOW_S = 60.15 + TOLERANCE_S
 # that differ by a second, and a burst. 60 / 62 = 0.968 of the limit is used.
 _TOKEN_WINDOW_S = 62.0
 _TOKEN_BURST_S = 1.0  # the shortest period that providers enforce a limit over (Azure: 1 or 10 s)
+# The tokens in flight are known only when they end; a call reserves so many mean errors of the estimates on top.
+_SPARE = 2.0
+_WEIGHT = 0.05  # of the newest error; the estimates weigh theirs alike
 _STOP_S = 1.0  # where a server does not say for how long; then twice that, three times ...
 
 
@@ -44,6 +47,7 @@ class Pass(msgspec.Struct, gc=False):
     others: int  # of them were in flight
     refused: int  # of all calls before it was sent
     crowd: int  # the most others that a call before it found
+    spare: float  # tokens on top of those, for an estimate that is too low
 
 
 class Limiter:
@@ -56,7 +60,8 @@ class Limiter:
 
     __slots__ = (
         "_auto", "_clock", "_crowd", "_fixed", "_held_until", "_is_told", "_pacer", "_rate_before", "_refusals",
-        "_request_window", "_requests", "_sent", "_skew_s", "_spaced_due", "_token_window", "_tokens", "in_flight",
+        "_request_window", "_requests", "_sent", "_skew_s", "_spaced_due", "_surprise", "_token_window", "_tokens",
+        "in_flight",
     )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
@@ -65,13 +70,14 @@ class Limiter:
         self._tokens = Bucket(tokens / _TOKEN_WINDOW_S, tokens / 60 * _TOKEN_BURST_S) if tokens else None
         self._auto = Concurrency() if limits.concurrency == "auto" else None
         self._fixed = AUTO_CONCURRENCY if limits.concurrency == "auto" else limits.concurrency
-        self._pacer = Pacer()
+        self._pacer: Pacer | None = None  # from the first refusal on
         self._refusals = Refusals()
         self._request_window, self._token_window = Window(), Window()
         self._is_told = False
         self._held_until = self._clock = self._spaced_due = -math.inf
         self._rate_before = math.inf  # everything was refused
         self._skew_s = 0.0
+        self._surprise = 0.0  # by how many tokens estimates are wrong, in the mean
         self._sent = 0
         self._crowd = -1  # since the last cut
         self.in_flight = 0
@@ -83,34 +89,46 @@ class Limiter:
 
     def ready_at(self, tokens: float, now: float) -> float:
         """The earliest time at which a call of about `tokens` may start; infinity while no slot is free."""
-        if self.in_flight >= (self._auto.limit if self._auto else self._fixed):
+        auto = self._auto
+        if self.in_flight >= (self._fixed if auto is None else auto.limit):
             return math.inf
         if now < self._clock:
             self._jump(now)
-        at = max(self._held_until, self._pacer.ready_at(), self._spaced_due - TOLERANCE_S)
-        if self._requests:
+        at = self._held_until
+        if auto is not None and auto.spacing_s:
+            at = max(at, self._spaced_due - TOLERANCE_S)
+        if self._pacer is not None:
+            at = max(at, self._pacer.ready_at())
+        if self._requests is not None:
             at = max(at, self._requests.ready_at(1.0))
-        if self._tokens:
-            at = max(at, self._tokens.ready_at(tokens))
+        if self._tokens is not None:
+            at = max(at, self._tokens.ready_at(tokens + _SPARE * self._surprise))
         if self._is_told:
             at = max(at, self._request_window.ready_at(1.0), self._token_window.ready_at(tokens))
         return at - self._skew_s
 
     def start(self, tokens: float, now: float) -> Pass:
         """Take a slot, one request and the estimated tokens."""
-        at = self._time(now)
-        self._pacer.take(at)
-        if self._requests:
+        if now < self._clock:
+            self._jump(now)
+        self._clock = now
+        at = now + self._skew_s
+        auto = self._auto
+        if auto is not None and auto.spacing_s:
+            self._spaced_due = max(self._spaced_due, at) + auto.spacing_s
+        if self._pacer is not None:
+            self._pacer.take(at)
+        if self._requests is not None:
             self._requests.take(1.0, at)
-        if self._tokens:
-            self._tokens.take(tokens, at)
+        spare = 0.0
+        if self._tokens is not None:
+            spare = _SPARE * self._surprise
+            self._tokens.take(tokens + spare, at)
         if self._is_told:
             self._request_window.take(1.0, at)
             self._token_window.take(tokens, at)
-        if self._auto:
-            self._spaced_due = max(self._spaced_due, at) + self._auto.spacing_s
         others = self.in_flight
-        pass_ = Pass(tokens, now, self._sent, others, self._refusals.total, self._crowd)
+        pass_ = Pass(tokens, now, self._sent, others, self._refusals.total, self._crowd, spare)
         if others > self._crowd:
             self._crowd = others
         self.in_flight = others + 1
@@ -119,7 +137,8 @@ class Limiter:
 
     def withdraw(self, pass_: Pass, now: float) -> None:
         """Undo `start` for a call that was never sent."""
-        self._pacer.give_back()
+        if self._pacer:
+            self._pacer.give_back()
         if self._requests:
             self._requests.adjust(-1.0, self._time(now))
         self._request_window.give_back(1.0)
@@ -128,13 +147,18 @@ class Limiter:
 
     def answered(self, pass_: Pass, now: float, used_tokens: float, told: Told | None) -> None:
         """An answer came, of use or not."""
+        if now < self._clock:
+            self._jump(now)
+        self._clock = now
         self._refusals.has_passed = True
-        if self._auto:
-            seconds = max(0.0, now - pass_.at)
-            self._auto.answered(pass_.number, seconds, max(1.0, used_tokens), self.in_flight, self._sent)
+        if self._auto is not None:
+            self._auto.answered(pass_.number, now - pass_.at, used_tokens, self.in_flight, self._sent)
         if told is not None:
-            self._hear(told, pass_, self._time(now))
-        self._finish(pass_, self._time(now), used_tokens)
+            self._hear(told, pass_, now + self._skew_s)
+        self.in_flight -= 1
+        if self._tokens is not None:
+            self._surprise += _WEIGHT * (abs(used_tokens - pass_.tokens) - self._surprise)
+            self._settle(pass_, now + self._skew_s, used_tokens)
 
     def refused(self, pass_: Pass, now: float, told: Told | None, *, by_rate: bool) -> float:
         """The server would not take the call (429 `by_rate`, 503, 529): when it may stand in line again.
@@ -148,7 +172,7 @@ class Limiter:
             self._give_way(pass_, at, admitted, by_rate=by_rate)
             self._stop_if_nothing_passes(told, at, admitted)
         else:
-            self._pacer.count_refusal()
+            self._learned_pacer().count_refusal()
         if told is not None:
             self._hear(told, pass_, at)
         self._finish(pass_, at, 0.0)
@@ -167,8 +191,17 @@ class Limiter:
 
     def _finish(self, pass_: Pass, at: float, used: float) -> None:
         self.in_flight -= 1
-        if self._tokens:
-            self._tokens.adjust(used - pass_.tokens, at)
+        if self._tokens is not None:
+            self._settle(pass_, at, used)
+
+    def _settle(self, pass_: Pass, at: float, used: float) -> None:
+        assert self._tokens is not None
+        self._tokens.adjust(max(0.0, used) - pass_.tokens - pass_.spare, at)
+
+    def _learned_pacer(self) -> Pacer:
+        if self._pacer is None:
+            self._pacer = Pacer()
+        return self._pacer
 
     def _give_way(self, pass_: Pass, at: float, admitted: int, *, by_rate: bool) -> None:
         """Send more slowly, or less at once, after the first refusal of a round trip."""
@@ -176,15 +209,16 @@ class Limiter:
         if by_rate and not (self._auto and self._refusals.blame_slots(admitted, pass_.crowd)):
             self._slow_down(pass_, at, admitted)
             return
-        self._pacer.count_refusal()
+        self._learned_pacer().count_refusal()
         if self._auto:
             self._auto.refused(admitted, self._sent)
 
     def _slow_down(self, pass_: Pass, at: float, admitted: int) -> None:
-        was_measured = self._pacer.is_measured
+        pacer = self._learned_pacer()
+        was_measured = pacer.is_measured
         flight_s = at - pass_.at - self._skew_s
         sent_rate = (self._sent - pass_.number) / flight_s if flight_s > 0 else math.inf
-        self._pacer.refused(pass_.number, pass_.at + self._skew_s, sent_rate)
+        pacer.refused(pass_.number, pass_.at + self._skew_s, sent_rate)
         if self._auto and not was_measured:
             self._auto.start_over(admitted, self._sent)
 
@@ -192,11 +226,11 @@ class Limiter:
         """Stop everybody for the time told, a little longer each time, and go on at the rate of before."""
         round_trips = self._refusals.round_trips
         if round_trips == 1:
-            self._rate_before = self._pacer.rate
+            self._rate_before = self._learned_pacer().rate
         if self._refusals.mean_everybody(admitted):
             wait_s = (told.retry_after_s if told else None) or _STOP_S
             self._held_until = at + min(BELIEVED_S, max(0.0, wait_s) * max(1, round_trips - 2))
-            self._pacer.resume(self._rate_before)
+            self._learned_pacer().resume(self._rate_before)
 
     def _hear(self, told: Told, pass_: Pass, at: float) -> None:
         since = self._sent - pass_.number - 1

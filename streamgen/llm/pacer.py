@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from streamgen.llm.bucket import TOLERANCE_S
+
 # CUBIC (RFC 9438) cuts by 0.3 at a loss and grows along a cubic through the rate of the loss, flat around it.
 _BLIND_CUT = 0.3
 # A measured rate is approached from this far below: in a simulation (bucket of 100/s, burst 10, 20 ms) 1 to 5 % all
@@ -19,8 +21,6 @@ _COUNTED_CALLS = 4
 _MANY_REFUSALS = 16
 _EPOCH_CALLS = 64
 _BURST_CALLS = 16  # time that was not used is not lost: the server's bucket fills by about so much
-# A timer that is late by this much costs nothing: at 100/s five calls may make up for it.
-TOLERANCE_S = 0.05
 
 
 class Pacer:

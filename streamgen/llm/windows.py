@@ -33,6 +33,9 @@ class Window:
         """Believe the newest account; `since` units started after the call that brought it."""
         if remaining is None or not remaining > -math.inf:
             return
+        if limit is not None and remaining > limit / 2:  # far from the end: nothing to learn
+            self._left, self._reset_at = remaining - since, now
+            return
         reset_s = reset_s if reset_s is not None and 0 <= reset_s < math.inf else BELIEVED_S
         if self._at < now < self._reset_at and now + reset_s > self._reset_at + _ROUNDING_S:
             self._is_rolling = True
