@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,6 +19,7 @@ from streamgen.engine.graph import SOURCE, Graph, build_graph
 from streamgen.engine.stage import AwaitingHandler, Handler, Kind, Remembering, Result, Stage, Stateful, kind_of
 from streamgen.errors import RecipeError, suggestion
 from streamgen.llm.endpoint import Endpoint
+from streamgen.llm.lane import Lane
 from streamgen.llm.limits import AUTO_CONCURRENCY
 from streamgen.llm.model import Model
 from streamgen.llm.spec import ModelSpec
@@ -67,16 +69,31 @@ def open_endpoint(name: str, spec: ModelSpec | Model) -> Endpoint:
     if not isinstance(spec, ModelSpec):
         return Endpoint(name, spec)
     open_model = registry.find("models", spec.provider, f"$.models.{name}.provider")
+    lanes = []
+    for n, lane in enumerate(spec.lanes):
+        path = f"$.models.{name}.endpoints[{n}]" if spec.endpoints else f"$.models.{name}"
+        own = f"endpoints[{n}] {_host(lane)}" if spec.endpoints else _host(lane)
+        weight = spec.endpoints[n].weight if spec.endpoints else 1.0
+        lanes.append(_open_lane(own, lane, open_model, path, weight))
+    return Endpoint(name, lanes, retry=spec.retry, hedge=spec.hedge)
+
+
+def _open_lane(name: str, spec: ModelSpec, open_model: Callable[[ModelSpec], Model], path: str, weight: float) -> Lane:
     try:
-        model: Model = open_model(spec)
+        model = open_model(spec)
     except RecipeError as error:
         if error.path and not error.path.startswith("$"):  # it knows the setting, but not which model it is of
-            raise RecipeError(error.message, f"$.models.{name}.{error.path}") from None
+            raise RecipeError(error.message, f"{path}.{error.path}") from None
         raise
     limits = spec.limits
     if limits.concurrency == "auto" and (slots := getattr(model, "slots", None)):
         limits = msgspec.structs.replace(limits, concurrency=slots)
-    return Endpoint(name, model, limits=limits, retry=spec.retry, price=spec.price)
+    return Lane(model, name=name, limits=limits, price=spec.price, weight=weight)
+
+
+def _host(spec: ModelSpec) -> str:
+    """Where it is, without a password that may stand in the address."""
+    return urlsplit(spec.base_url or "").netloc.rpartition("@")[2] or spec.provider
 
 
 def check_columns(recipe: Recipe, controller: Controller | None = None) -> None:

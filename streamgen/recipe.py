@@ -197,7 +197,7 @@ def _check_prices(recipe: Recipe) -> None:
 
 
 def _has_price(spec: object) -> bool:
-    return isinstance(spec, ModelSpec) and (spec.price is not None or spec.provider == "local")
+    return isinstance(spec, ModelSpec) and (spec.is_priced or spec.provider == "local")
 
 
 def _stage(raw: Mapping[str, Any], path: str, directory: Path) -> StageSpec:

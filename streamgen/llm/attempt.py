@@ -23,12 +23,13 @@ Afford: TypeAlias = Callable[[Estimate], bool]
 class Attempt:
     """One call, from its arrival to its end.
 
-    `paid` is the usage of requests that brought nothing of use; `lane` is where the last one failed.
+    `paid` is the usage of requests that brought nothing of use; `lane` is where the last one failed, after `took_s`.
     """
 
     # Most calls meet no trouble: what only the others need is not set for each.
     paid = NO_USAGE
     lane: Lane | None = None
+    took_s = 0.0
     is_answered = False
     _tries: Tries | None = None
     _down: tuple[Lane, ...] = ()  # where a failure was no try
@@ -38,9 +39,9 @@ class Attempt:
         self.request, self.place, self.afford = request, place, afford
         self.read, self.written = read, written
 
-    def failed(self, lane: Lane, error: CallError) -> None:
+    def failed(self, lane: Lane, took_s: float, error: CallError) -> None:
         """A request of this call failed."""
-        self.lane = lane
+        self.lane, self.took_s = lane, took_s
         self.paid += error.usage
 
     def cut(self, lane: Lane) -> None:
@@ -78,7 +79,7 @@ class Attempt:
         place.avoid = (*place.avoid, lane)
         is_elsewhere = lanes.is_free(place.tokens, now, place.avoid)
         is_paced = is_elsewhere or lane.ready_at(place.tokens, now) > now
-        wait_s = self._tries.wait_s(error, now, is_paced=is_paced)
+        wait_s = self._tries.wait_s(error, now, took_s=self.took_s, is_paced=is_paced)
         if wait_s is None:
             return None
         if is_elsewhere and error.kind not in PAID:

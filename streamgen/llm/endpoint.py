@@ -157,8 +157,8 @@ class Endpoint:
             attempt.is_answered = True
             return Response(response.text, response.finish_reason, paid, response.model, response.reasoning)
         except CallError as error:
-            lane.failed(pass_, self._clock(), error)
-            attempt.failed(lane, error)
+            lane.failed(pass_, now := self._clock(), error)
+            attempt.failed(lane, now - pass_.at, error)
             raise
         except BaseException:
             lane.cut(pass_, self._clock())

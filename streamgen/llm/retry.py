@@ -109,8 +109,11 @@ class Tries:
         self.useless = 0
         self.limited = 0
 
-    def wait_s(self, error: CallError, now: float, *, is_paced: bool = False) -> float | None:
-        """Seconds until the next try; None to give up. `is_paced` says that limits hold back what was refused.
+    def wait_s(self, error: CallError, now: float, *, took_s: float = 0.0, is_paced: bool = False) -> float | None:
+        """Seconds until the next try; None to give up.
+
+        The back-off begins when the failed try did, which `took_s`: a call that hung has waited enough. `is_paced`
+        says that limits hold back what was refused.
 
         >>> tries = Tries(RetryPolicy(attempts=2), Random(7), 0.0)
         >>> [tries.wait_s(CallError(Kind.RESET, "gone"), 0.0) is None for _ in range(2)]
@@ -124,7 +127,7 @@ class Tries:
         self.useless += error.kind in PAID
         if self.failed >= self._policy.attempts or self.useless >= self._policy.paid_attempts:
             return None
-        return self._after(error, self.useless if error.kind in PAID else self.failed)
+        return self._after(error, self.useless if error.kind in PAID else self.failed, took_s)
 
     def _refused(self, now: float, is_paced: bool) -> float | None:
         self.limited += 1
@@ -132,6 +135,6 @@ class Tries:
         wait_s = self._policy.backoff_s(unpaced, self._rng) if unpaced > 0 else 0.0
         return wait_s if now + wait_s - self._began <= self._policy.patience_s else None
 
-    def _after(self, error: CallError, attempt: int) -> float:
+    def _after(self, error: CallError, attempt: int, took_s: float) -> float:
         told_s = min(error.retry_after_s or 0.0, self._policy.patience_s)
-        return told_s + self._policy.backoff_s(attempt, self._rng)
+        return told_s + max(0.0, self._policy.backoff_s(attempt, self._rng) - took_s)

@@ -13,7 +13,7 @@ from streamgen.errors import GraphError, RecipeError
 from streamgen.llm.limits import Limits
 from streamgen.llm.model import Response
 from streamgen.llm.openai import OpenAIModel
-from streamgen.llm.spec import ModelSpec
+from streamgen.llm.spec import LaneSpec, ModelSpec
 from streamgen.plan import make_plan, open_endpoint, with_provenance
 from streamgen.recipe import Recipe, RunSpec, StageSpec
 from streamgen.record import Meta, Record, Usage
@@ -51,12 +51,33 @@ def test_a_spec_becomes_an_endpoint() -> None:
     assert repr(endpoint) == "<Endpoint main: 0 of 3 in flight, 0 waiting, 0 sent>"
 
 
+def test_several_servers_become_lanes_with_limits_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECOND", "a-key")
+    lanes = (
+        LaneSpec(base_url="http://127.0.0.1:1/v1", weight=2.0),
+        LaneSpec(base_url="http://127.0.0.1:2/v1", api_key="env:SECOND", limits=Limits(concurrency=4)),
+    )
+    endpoint = open_endpoint("main", ModelSpec(model="m", limits=Limits(concurrency=3), endpoints=lanes))
+    assert repr(endpoint) == "<Endpoint main: 0 of 7 in flight, 0 waiting, 0 sent>"
+    assert [(lane.name, lane.weight) for lane in endpoint.lanes] == [
+        ("endpoints[0] 127.0.0.1:1", 2.0),
+        ("endpoints[1] 127.0.0.1:2", 1.0),
+    ]
+
+
 @pytest.mark.parametrize(
     ("spec", "path"),
     [
         (ModelSpec(model="m"), "$.models.big.base_url"),
         (ModelSpec(base_url="http://127.0.0.1:1/v1"), "$.models.big.model"),
         (ModelSpec(provider="opnai"), "$.models.big.provider"),
+        (ModelSpec(model="m", endpoints=(LaneSpec(base_url="x:1"),)), "$.models.big.endpoints[0].base_url"),
+        (
+            ModelSpec(
+                base_url="http://a/v1", model="m", endpoints=(LaneSpec(), LaneSpec(api_key="env:NOT_SET_AT_ALL"))
+            ),
+            "$.models.big.endpoints[1].api_key",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_model_is_told_with_its_place(spec: ModelSpec, path: str) -> None:

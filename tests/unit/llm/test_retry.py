@@ -91,6 +91,11 @@ def test_no_try_comes_before_the_time_that_the_server_told(told: float, seed: in
     assert told <= wait_s <= told + 0.5
 
 
+def test_what_a_failed_try_took_counts_as_waiting_but_not_for_the_time_that_the_server_told() -> None:
+    hung, told = CallError(Kind.TIMEOUT, "10 s"), CallError(Kind.TIMEOUT, "504", retry_after_s=2.0)
+    assert [Tries(POLICY, Random(1), 0.0).wait_s(error, 0.0, took_s=10.0) for error in (hung, told)] == [0.0, 2.0]
+
+
 def test_a_huge_attempt_number_does_not_overflow() -> None:
     assert 0.0 <= POLICY.backoff_s(10_000, Random(1)) <= 4.0
 

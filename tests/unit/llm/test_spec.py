@@ -2,8 +2,10 @@ import msgspec
 import pytest
 
 from streamgen.errors import RecipeError
+from streamgen.llm.limits import Limits
 from streamgen.llm.openai import open_openai
-from streamgen.llm.spec import ModelSpec, resolve_headers, resolve_key
+from streamgen.llm.price import Price
+from streamgen.llm.spec import LaneSpec, ModelSpec, resolve_headers, resolve_key
 
 KEY = "sk-verysecret1234567890"
 
@@ -62,3 +64,51 @@ def test_a_key_is_in_no_representation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", "plain-secret")
     spec = ModelSpec(base_url="http://127.0.0.1:1/v1?k=query-secret", model="m", api_key="env:SOME_KEY")
     assert repr(open_openai(spec)) == "<OpenAIModel m at http://127.0.0.1:1/v1>"
+
+
+def test_each_endpoint_of_a_model_overrides_what_it_names() -> None:
+    spec = ModelSpec(
+        base_url="http://a/v1",
+        model="m",
+        api_key="env:A",
+        headers={"X-Title": "t"},
+        timeout_s=5.0,
+        price=Price(input=1.0),
+        endpoints=(
+            LaneSpec(),
+            LaneSpec(base_url="http://b/v1", headers={"X-Org": "o"}, limits=Limits(concurrency=3)),
+            LaneSpec(api_key="env:B", model="n", price=Price(input=2.0)),
+        ),
+    )
+    lanes = spec.lanes
+    assert [lane.base_url for lane in lanes] == ["http://a/v1", "http://b/v1", "http://a/v1"]
+    assert [lane.api_key for lane in lanes] == ["env:A", "env:A", "env:B"]
+    assert [lane.model for lane in lanes] == ["m", "m", "n"]
+    assert [lane.limits.concurrency for lane in lanes] == ["auto", 3, "auto"]
+    assert lanes[1].headers == {"X-Title": "t", "X-Org": "o"}
+    assert {lane.timeout_s for lane in lanes} == {5.0}
+    assert spec.is_priced
+
+
+def test_a_price_is_known_only_where_every_endpoint_has_one() -> None:
+    lanes = (LaneSpec(base_url="http://a/v1", price=Price(input=1.0)), LaneSpec(base_url="http://b/v1"))
+    assert not ModelSpec(endpoints=lanes).is_priced
+    assert ModelSpec(endpoints=lanes, price=Price()).is_priced
+    assert ModelSpec().lanes == (ModelSpec(),)
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "message"),
+    [
+        ([{"api_key": KEY}], r"environment variable.* at `\$\[...\].endpoints\[0\]`"),
+        ([{"headers": {"X-Api-Key": KEY}}], "environment variable"),
+        ([{"weight": 0}], r"endpoints\[0\].weight"),
+        ([{"weight": float("inf")}], r"endpoints\[0\].weight"),
+        ([{"wait": 1}], "wait"),
+        ([{}, {"api_key": "env:B"}, {}], r"`endpoints\[2\]` is the same server and key as `endpoints\[0\]`"),
+    ],
+)
+def test_endpoints_are_checked(endpoints: list[dict[str, object]], message: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=message) as caught:
+        msgspec.convert({"main": {"base_url": "http://a/v1", "endpoints": endpoints}}, dict[str, ModelSpec])
+    assert KEY not in str(caught.value)
