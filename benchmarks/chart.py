@@ -13,6 +13,7 @@ from benchmarks.suite import CLIENTS
 
 WIDTH, _COLUMNS, _PANEL, _LABEL, _BAR, _HEAD = 860, 2, 430, 104, 22, 44
 _ROOM = _PANEL - _LABEL - 96  # what the longest bar takes; its figure stands behind it
+_FIGURE = 40  # the width of a figure: one that the line of the ideal would cross stands behind it
 _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #24292f }
 .title { font-weight: 600 } .about { fill: #57606a; font-size: 12px }
@@ -71,14 +72,14 @@ def _panel(panel: Panel, rows: Sequence[tuple[str, Spread]]) -> Iterator[str]:
     longest = max([reached.high for _, reached in rows] + [panel.ideal or 0.0]) or 1.0
     yield f'<text class="title" x="8" y="16">{escape(panel.title)}</text>'
     yield f'<text class="about" x="8" y="32">{escape(panel.about)}</text>'
+    line = _LABEL + (panel.ideal or 0.0) * _ROOM / longest
     for index, (client, reached) in enumerate(rows):
-        yield from _bar(client, reached, _ROOM / longest, _HEAD + _BAR * index, panel.form)
+        yield from _bar(client, reached, _ROOM / longest, _HEAD + _BAR * index, panel.form, line)
     if panel.ideal is not None:
-        x = _LABEL + panel.ideal * _ROOM / longest
-        yield f'<line class="ideal" x1="{x:.1f}" x2="{x:.1f}" y1="{_HEAD - 6}" y2="{_HEAD + _BAR * len(rows)}"/>'
+        yield f'<line class="ideal" x1="{line:.1f}" x2="{line:.1f}" y1="{_HEAD - 6}" y2="{_HEAD + _BAR * len(rows)}"/>'
 
 
-def _bar(client: str, reached: Spread, scale: float, y: int, form: str) -> Iterator[str]:
+def _bar(client: str, reached: Spread, scale: float, y: int, form: str, line: float) -> Iterator[str]:
     middle, kind = y + _BAR // 2 - 2, "bar ours" if client == "streamgen" else "bar"
     low, median, high = (_LABEL + value * scale for value in (reached.low, reached.median, reached.high))
     yield f'<text x="{_LABEL - 6}" y="{middle + 4}" text-anchor="end">{escape(client.replace("_", "-"))}</text>'
@@ -86,4 +87,7 @@ def _bar(client: str, reached: Spread, scale: float, y: int, form: str) -> Itera
     yield f'<rect class="{kind}" x="{_LABEL}" y="{y}" width="{width:.1f}" height="{_BAR - 5}" rx="2"/>'
     if high - low > 2:
         yield f'<line class="range" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}"/>'
-    yield f'<text x="{max(median, high) + 6:.1f}" y="{middle + 4}">{escape(form.format(reached.median))}</text>'
+    end = max(median, high)
+    if end < line < end + _FIGURE:
+        end = line
+    yield f'<text x="{end + 6:.1f}" y="{middle + 4}">{escape(form.format(reached.median))}</text>'

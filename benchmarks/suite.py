@@ -79,7 +79,7 @@ def judged(verdict: Verdict) -> str:
     target, reached = verdict.target, verdict.spread
     assert reached is not None
     word = "met" if verdict.is_met else "missed"
-    value = f"{reached.median:.3g} ({reached.low:.3g}-{reached.high:.3g})"
+    value = f"{reached.median:.4g} ({reached.low:.4g}-{reached.high:.4g})"
     return f"{target.workload:<10} {target.about:<48} {value:<24} {target.relation} {target.bound:g}: {word}"
 
 

@@ -91,7 +91,7 @@ def _judged(verdict: Verdict) -> list[str]:
     target, reached = verdict.target, verdict.spread
     assert reached is not None
     relation = {"<=": "≤", ">=": "≥"}[target.relation]
-    value = f"{reached.median:.3g} ({reached.low:.3g} to {reached.high:.3g})"
+    value = f"{reached.median:.4g} ({reached.low:.4g} to {reached.high:.4g})"
     word = "met" if verdict.is_met else "**missed**"
     return [target.workload, target.about, value, f"{relation} {target.bound:g}", word]
 
@@ -107,7 +107,8 @@ def _machine(invocation: Invocation) -> str:
     machine, versions = invocation.machine, _versions(invocation.runs)
     rounds = max((run.round for run in invocation.runs), default=0) + 1
     return (
-        f"Measured {invocation.date}, {rounds} rounds: {machine['cores']} cores of {machine['processor']}, "
+        f"Measured {invocation.date}, {rounds} round{'s' if rounds > 1 else ''}: "
+        f"{machine['cores']} cores of {machine['processor']}, "
         f"{machine['system']}, Python {machine['python']}; client and endpoint on a core each. The endpoint answers "
         f"{invocation.ceiling_per_s:,.0f} requests/s (asked by {invocation.ceiling_driver}). {versions}."
     )
