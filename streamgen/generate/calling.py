@@ -61,6 +61,12 @@ class CallingSettings(SamplingSettings, frozen=True, kw_only=True):
         except RecipeError as error:
             raise ValueError(f"schema: {error}") from None
 
+    def check_columns(self) -> None:
+        """Raise ValueError for a schema that is not of an object with properties, which become columns."""
+        self.check_schema()
+        if self.schema is not None and not self.properties():
+            raise ValueError('schema: it must be of `type = "object"` with `properties`, which become the columns')
+
     def properties(self) -> frozenset[str]:
         """The names of the properties that an object of the schema has."""
         if self.schema is None:

@@ -32,7 +32,9 @@ class ChatSettings(CallingSettings, frozen=True, kw_only=True):
         check_prompt("system", self.system or "")
         self.check_schema()
         if self.spread and not self.properties():
-            raise ValueError("spread: it needs a `schema` of an object with `properties`, which become the columns")
+            raise ValueError(
+                'spread: it needs a `schema` of `type = "object"` with `properties`, which become the columns'
+            )
 
     def reads(self) -> frozenset[str]:
         """The columns of both templates."""

@@ -10,9 +10,9 @@ from msgspec import Meta
 
 from streamgen.context import Context
 from streamgen.engine.stage import Drop, Result
-from streamgen.generate.calling import SamplingSettings, sampling
+from streamgen.generate.calling import CallingSettings, sampling
 from streamgen.llm.model import Response
-from streamgen.record import Record
+from streamgen.record import Columns, Record, Value
 from streamgen.text import text_of, words
 
 Operation: TypeAlias = Literal["constraints", "deepen", "concretise", "reasoning", "complicate_input", "breadth"]
@@ -69,11 +69,12 @@ _STOP_WORDS = frozenset(
 )
 
 
-class EvolInstructSettings(SamplingSettings, frozen=True, kw_only=True):
+class EvolInstructSettings(CallingSettings, frozen=True, kw_only=True):
     """`rounds` times one of the `operations`, drawn with equal chances, rewrites the column `instruction`.
 
     With `answer`, a column, each new instruction is answered too, and a refused or empty answer eliminates it, as in
-    the paper. With `judge` the model is also asked whether anything was gained. Each is one more call a round.
+    the paper; with a `schema` the answer has to fit that, and the column gets the parsed value. With `judge` the model
+    is also asked whether anything was gained. Each is one more call a round.
     """
 
     instruction: str = "instruction"
@@ -84,7 +85,10 @@ class EvolInstructSettings(SamplingSettings, frozen=True, kw_only=True):
     failed: Literal["drop", "keep"] = "drop"
 
     def check(self) -> None:
-        """Raise ValueError where the answer would take the instruction's place."""
+        """Raise ValueError where the answer would take the instruction's place, or there is a schema for none."""
+        self.check_schema()
+        if self.schema is not None and self.answer is None:
+            raise ValueError('schema: it is the answer\'s; name the column that gets it: answer = "output"')
         if self.answer == self.instruction:
             raise ValueError(f"answer: the column {self.answer!r} holds the instruction; name another one")
 
@@ -107,7 +111,7 @@ async def evol_instruct(record: Record, context: Context[EvolInstructSettings]) 
     instruction = text_of(record, settings.instruction, context.stage).strip()
     if not instruction:
         return Drop("empty")
-    columns: dict[str, str] = {}
+    columns: Columns = {}
     rounds: list[str] = []
     for _ in range(settings.rounds):
         operation = context.rng.choice(settings.operations)
@@ -123,7 +127,7 @@ async def evol_instruct(record: Record, context: Context[EvolInstructSettings]) 
 
 async def _round(
     context: Context[EvolInstructSettings], operation: Operation, instruction: str
-) -> tuple[dict[str, str], str | None]:
+) -> tuple[Columns, str | None]:
     """The new columns, and the reason why they must not be used, if there is one."""
     settings = context.settings
     response = await _ask(context, evolving_prompt(operation, instruction))
@@ -134,10 +138,23 @@ async def _round(
         return {}, "no_gain"
     if settings.answer is None:
         return {settings.instruction: evolved}, None
-    answer = await _ask(context, evolved)
-    return {settings.instruction: evolved, settings.answer: answer.text.strip()}, _cut(answer) or empty_or_refused(
-        answer.text
-    )
+    answer, reason = await _answer(context, evolved)
+    return {settings.instruction: evolved, settings.answer: answer}, reason
+
+
+async def _answer(context: Context[EvolInstructSettings], instruction: str) -> tuple[Value, str | None]:
+    """The answer, and why it must not be used."""
+    schema = context.settings.schema
+    if schema is None:
+        response = await _ask(context, instruction)
+        return response.text.strip(), _cut(response) or empty_or_refused(response.text)
+    from streamgen.llm.structured import Unfit
+
+    try:
+        answer = await context.structured(context.settings.model, instruction, schema, **sampling(context))
+    except Unfit:
+        return None, "unfit"
+    return answer.value, _cut(answer.response)
 
 
 async def _ask(context: Context[EvolInstructSettings], prompt: str) -> Response:

@@ -17,7 +17,7 @@ from streamgen.context import Context
 from streamgen.engine.stage import Drop, Result
 from streamgen.generate._lines import clean_lines
 from streamgen.generate._seeds import in_words, seeds_by_class
-from streamgen.generate.calling import SamplingSettings, sampling
+from streamgen.generate.calling import CallingSettings, sampling
 from streamgen.llm.model import Message, Response
 from streamgen.llm.retry import CallError, Kind
 from streamgen.record import Record
@@ -31,13 +31,15 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 _TOKENS_A_TEXT = 48
 
 
-class LabelledSettings(SamplingSettings, frozen=True, kw_only=True):
+class LabelledSettings(CallingSettings, frozen=True, kw_only=True):
     """`seeds` is a JSONL file with the columns `text` and `label`; `labels` are those of the seeds unless given.
 
     `task` says what the texts are, and `descriptions` what each label means, in words that follow the task: one phrase,
     or several of which each ticket draws one. `attributes` (for the method of that name) are drawn for each ticket.
     Up to `shots` seeds stand in a prompt, in the file's order; where a class has more, each ticket draws its own.
     Up to `n` texts of one answer become records. `max_tokens` is 48 a text where it is not set.
+    With a `schema` of an object ("zero_shot" or "few_shot", one text an answer) its properties become columns in place
+    of the text.
     """
 
     seeds: FilePath
@@ -54,6 +56,9 @@ class LabelledSettings(SamplingSettings, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raise ValueError for labels that do not fit, RecipeError for seeds that cannot be read."""
+        self.check_columns()
+        if self.schema is not None and (self.method not in ("zero_shot", "few_shot") or self.n > 1):
+            raise ValueError('schema: it goes with method = "zero_shot" or "few_shot", and n = 1')
         classes = seeds_by_class(self.seeds, self.text, self.label)
         labels = self.labels or tuple(classes)
         if unknown := sorted(self.descriptions.keys() - set(labels)):
@@ -66,7 +71,7 @@ class LabelledSettings(SamplingSettings, frozen=True, kw_only=True):
 
     def writes(self) -> frozenset[str]:
         """The text's and the label's column."""
-        return frozenset({self.text, self.label})
+        return frozenset({self.text, self.label}) if self.schema is None else self.properties() | {self.label}
 
 
 class Order(NamedTuple):
@@ -82,6 +87,8 @@ async def labelled(record: Record, context: Context[LabelledSettings]) -> Result
     """Records with a new text and its label. Drops: empty, cut, echo, not_an_example (the first text's reason)."""
     settings = context.settings
     order = draw(settings, context.ticket, context.rng)
+    if settings.schema is not None:
+        return await _structured(record, order, context)
     try:
         response = await _ask(order, context)
     except CallError as error:
@@ -95,6 +102,16 @@ async def labelled(record: Record, context: Context[LabelledSettings]) -> Result
     if not columns:
         return Drop(cleaned.reasons[0])
     return record.with_columns(columns[0]) if settings.n == 1 else [record.with_columns(each) for each in columns]
+
+
+async def _structured(record: Record, order: Order, context: Context[LabelledSettings]) -> Result:
+    settings = context.settings
+    assert settings.schema is not None
+    shots = order.shots if settings.method == "few_shot" else ()
+    listed = "".join(f"\n- {shot}" for shot in shots)
+    prompt = f"{settings.task} {order.wish}. Write one, as JSON.{' Such as:' if shots else ''}{listed}"
+    answer = await context.structured(settings.model, prompt, settings.schema, **sampling(context))
+    return record.with_columns({**answer.value, settings.label: order.label})
 
 
 def draw(settings: LabelledSettings, ticket: int, rng: Random) -> Order:

@@ -21,7 +21,7 @@ from msgspec import Meta
 from streamgen.context import Context
 from streamgen.engine.stage import Drop, Keep, Memory, Result, forget
 from streamgen.errors import RecipeError
-from streamgen.generate.calling import SamplingSettings, sampling
+from streamgen.generate.calling import CallingSettings, sampling
 from streamgen.llm.model import Response
 from streamgen.quality.length import outside
 from streamgen.quality.rouge import RougePool
@@ -49,11 +49,13 @@ class Task(NamedTuple):
     output: str
 
 
-class SelfInstructSettings(SamplingSettings, frozen=True, kw_only=True):
+class SelfInstructSettings(CallingSettings, frozen=True, kw_only=True):
     """`seeds` is a JSONL file with `instruction` and `input`, `output` (or `instances`, a list of these) a line.
 
     `method` "completion" continues a raw list, as the paper did with a model that was not tuned; "chat" asks for it.
     `from_seeds` and `from_pool` instructions stand in the context, and `instances` seeds when the output is made.
+    With a `schema` of an object (method "chat") its properties are asked for, and become columns, in place of input and
+    output.
     """
 
     seeds: FilePath
@@ -71,6 +73,9 @@ class SelfInstructSettings(SamplingSettings, frozen=True, kw_only=True):
         """Raise ValueError for seeds that cannot be read and for bounds that nothing passes."""
         if self.min_words > self.max_words:
             raise ValueError(f"min_words: {self.min_words} is above max_words = {self.max_words}")
+        self.check_columns()
+        if self.schema is not None and (self.method != "chat" or "instruction" in self.properties()):
+            raise ValueError('schema: it goes with method = "chat", and has no property `instruction`')
         try:
             read_tasks(self.seeds)
         except RecipeError as error:
@@ -78,7 +83,7 @@ class SelfInstructSettings(SamplingSettings, frozen=True, kw_only=True):
 
     def writes(self) -> frozenset[str]:
         """The columns of a task."""
-        return frozenset(Task._fields)
+        return frozenset(Task._fields) if self.schema is None else self.properties() | {"instruction"}
 
 
 class SelfInstruct:
@@ -113,6 +118,8 @@ class SelfInstruct:
             self._add(instruction)
             self.keep(record.id, instruction.encode("utf-8", "surrogatepass"))
         examples = context.rng.sample(self._seeds, min(context.settings.instances, len(self._seeds)))
+        if context.settings.schema is not None:
+            return await _structured(record, context, examples, instruction)
         response = await _ask(context, instance_prompt(examples, instruction, context.settings.method), ("\nTask:",))
         if response.finish_reason == "length":
             return Drop("truncated")
@@ -158,6 +165,27 @@ async def _ask(context: Context[SelfInstructSettings], prompt: str, stop: tuple[
     return await context.complete(settings.model, prompt, **{"stop": stop, **sampling(context)})
 
 
+async def _structured(
+    record: Record, context: Context[SelfInstructSettings], examples: Sequence[Task], instruction: str
+) -> Result:
+    from streamgen.llm.structured import CutUnfit
+
+    settings = context.settings
+    assert settings.schema is not None
+    prompt = f"{_worked(examples)}Task: {instruction}\n\nGive what belongs to the last task, as JSON."
+    try:
+        answer = await context.structured(settings.model, prompt, settings.schema, **sampling(context))
+    except CutUnfit:
+        return Drop("truncated")
+    return record.with_columns({**answer.value, "instruction": instruction})
+
+
+def _worked(examples: Sequence[Task]) -> str:
+    return "".join(
+        f"Task: {task.instruction}\nInput: {task.input or '(none)'}\nOutput: {task.output}\n\n" for task in examples
+    )
+
+
 def instruction_prompt(shown: Sequence[str], method: str) -> str:
     """A numbered list of tasks that wants to be continued."""
     listed = "".join(f"{number}. {' '.join(text.split())}\n" for number, text in enumerate(shown, 1))
@@ -171,9 +199,7 @@ def instruction_prompt(shown: Sequence[str], method: str) -> str:
 
 def instance_prompt(examples: Sequence[Task], instruction: str, method: str) -> str:
     """Worked tasks, and the new one without its input and output."""
-    shown = "".join(
-        f"Task: {task.instruction}\nInput: {task.input or '(none)'}\nOutput: {task.output}\n\n" for task in examples
-    )
+    shown = _worked(examples)
     if method == "completion":
         return (
             f"Each task with an input, where it needs one, and the right output.\n\n{shown}Task: {instruction}\nInput:"

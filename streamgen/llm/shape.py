@@ -41,8 +41,8 @@ class Shape:
 
     @property
     def properties(self) -> tuple[str, ...]:
-        """The names of an object's own properties."""
-        return tuple(self.schema.get("properties", ()))
+        """The names of an object's own properties; none where the value could be something else than an object."""
+        return tuple(self.schema.get("properties", ())) if self.schema.get("type") == "object" else ()
 
     def __repr__(self) -> str:
         return f"<Shape {self.text[:60]}>"

@@ -80,7 +80,7 @@ async def test_properties_can_become_columns_of_their_own() -> None:
     assert settings.writes() == {"age"}
 
 
-@pytest.mark.parametrize("schema", [None, {"type": "array"}])
+@pytest.mark.parametrize("schema", [None, {"type": "array"}, {"properties": {"age": {}}}])
 def test_only_objects_can_be_spread(schema: dict[str, Value] | None) -> None:
     with pytest.raises(ValueError, match=r"^spread: .*properties"):
         ChatSettings(model="m", prompt="p", schema=schema, spread=True).check()

@@ -51,6 +51,21 @@ async def test_an_answer_is_asked_for_and_a_refused_one_eliminates_the_round() -
     assert settings.writes() == {"output"}
 
 
+async def test_an_answer_can_be_structured_and_one_that_does_not_fit_eliminates_the_round() -> None:
+    settings = settings_of(answer="output", schema={"type": "array", "items": {"type": "string"}})
+    context, _ = asking(settings, ["Name two rivers", '["Inn", "Enns"]', "Name three rivers", "Rhine", "Rhine!"])
+    result = await evol_instruct(RECORD, context)
+    assert isinstance(result, Record)
+    assert result.columns == {"instruction": "Name two rivers", "other": 1, "output": ["Inn", "Enns"]}
+    assert result.meta.verdicts["stage"] == "deepen, deepen (unfit)"
+
+
+@pytest.mark.parametrize("field", [{"schema": {}}, {"schema": {"type": "x"}, "answer": "output"}])
+def test_a_schema_needs_an_answer_and_has_to_be_one(field: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"^schema: "):
+        settings_of(**field).check()
+
+
 async def test_a_judge_eliminates_what_gains_nothing() -> None:
     context, _ = asking(settings_of(judge=True), ["Give me a river", "Same.", "Name two rivers", "Different"])
     result = await evol_instruct(RECORD, context)

@@ -16,6 +16,7 @@ from streamgen.generate.labelled import LabelledSettings, draw, labelled
 from streamgen.llm.model import ChatRequest, CompletionRequest, Response
 from streamgen.llm.retry import CallError, Kind
 from streamgen.record import Record
+from streamgen.testing import prompt_of
 
 ROWS = [
     {"text": "Play some jazz", "label": "PlayMusic"},
@@ -70,6 +71,27 @@ async def test_chat_methods_show_the_shots_as_earlier_turns(seeds: str, method: 
     assert isinstance(request, ChatRequest)
     assert " ".join(message.role for message in request.messages) == roles
     assert request.messages[-1].content == "Ways to play music. Write one more."
+
+
+FORM = {"type": "object", "properties": {"song": {"type": "string"}}, "required": ["song"]}
+
+
+async def test_the_properties_of_a_schema_become_columns_beside_the_label(seeds: str) -> None:
+    settings = LabelledSettings(model="m", seeds=seeds, method="few_shot", task="Requests to", schema=FORM)
+    settings.check()
+    context, model = asking(settings, ['{"song": "Blue"}'])
+    result = await labelled(Record("0"), context)
+    assert isinstance(result, Record)
+    assert result.columns == {"song": "Blue", "label": "PlayMusic"}
+    assert settings.writes() == {"song", "label"}
+    assert prompt_of(model.requests[0]).startswith("Requests to play music. Write one, as JSON. Such as:\n- ")
+
+
+@pytest.mark.parametrize("more", [{"method": "list"}, {"n": 2}, {"schema": {"type": "string"}}])
+def test_a_schema_goes_with_conversations_about_one_object(seeds: str, more: dict[str, object]) -> None:
+    fields = {"model": "m", "seeds": seeds, "method": "zero_shot", "schema": FORM, **more}
+    with pytest.raises(ValueError, match=r"^schema: "):
+        LabelledSettings(**fields).check()  # type: ignore[arg-type]
 
 
 async def test_attributes_are_named_behind_the_part_that_prompts_share(seeds: str) -> None:

@@ -38,6 +38,26 @@ async def test_a_new_task_with_input_and_output(seeds: str) -> None:
     assert sum(seed in prompt_of(model.requests[1]) for seed in SEEDS) == 3
 
 
+FORM = {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]}
+
+
+async def test_the_properties_of_a_schema_become_columns_beside_the_instruction(seeds: str) -> None:
+    settings = SelfInstructSettings(model="m", seeds=seeds, schema=FORM)
+    settings.check()
+    context, model = asking(settings, ["Sort a long list of words by their length", '{"code": "sorted()"}'])
+    result = await SelfInstruct(settings)(Record("0"), context)
+    assert isinstance(result, Record)
+    assert result.columns == {"instruction": "Sort a long list of words by their length", "code": "sorted()"}
+    assert settings.writes() == {"instruction", "code"}
+    assert prompt_of(model.requests[1]).count("Task: ") == 4
+
+
+@pytest.mark.parametrize("more", [{"method": "completion"}, {"schema": {"type": "array"}}])
+def test_a_schema_goes_with_chat_and_is_of_an_object(seeds: str, more: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"^schema: "):
+        SelfInstructSettings(**{"model": "m", "seeds": seeds, "schema": FORM, **more}).check()  # type: ignore[arg-type]
+
+
 async def test_the_completion_method_continues_lists(seeds: str) -> None:
     settings = SelfInstructSettings(model="m", seeds=seeds, method="completion")
     context, model = asking(settings, [f" {NEW}\n", " the Alps\nOutput: Inn\n\nTask: more"])
