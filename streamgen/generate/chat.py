@@ -32,7 +32,7 @@ class ChatSettings(CallingSettings, frozen=True, kw_only=True):
         check_prompt("system", self.system or "")
         self.check_schema()
         if self.spread and not self.properties():
-            raise ValueError(
+            raise ValueError('spread: it needs a `schema` of `type = "object"` with `properties`, which become columns')
                 'spread: it needs a `schema` of `type = "object"` with `properties`, which become the columns'
             )
 
