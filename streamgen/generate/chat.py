@@ -33,8 +33,6 @@ class ChatSettings(CallingSettings, frozen=True, kw_only=True):
         self.check_schema()
         if self.spread and not self.properties():
             raise ValueError('spread: it needs a `schema` of `type = "object"` with `properties`, which become columns')
-                'spread: it needs a `schema` of `type = "object"` with `properties`, which become the columns'
-            )
 
     def reads(self) -> frozenset[str]:
         """The columns of both templates."""
