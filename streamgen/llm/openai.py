@@ -34,7 +34,6 @@ from streamgen.record import NO_USAGE, Usage, Value
 
 _SECRET = 6  # characters of a header's value that make it worth hiding
 _ASKS = {
-    "Content-Type": "application/json",
     "Accept": "application/json, text/event-stream",
     "Accept-Encoding": "identity",  # to inflate an answer costs more than to receive it
     "User-Agent": f"streamgen/{__version__}",
@@ -106,12 +105,9 @@ class OpenAIModel:
         return f"<OpenAIModel {self._model} at {_shown(self._base)}>"
 
     async def _ask(self, url: URL, request: Request) -> Response:
-        key = request.idempotency_key
         stream = Stream() if self._is_streamed else None
         try:
-            answer, data = await self._transport.post(
-                url, self._body(request), {"Idempotency-Key": key} if key else None, stream
-            )
+            answer, data = await self._transport.post(url, self._body(request), request.idempotency_key, stream)
         except (aiohttp.ClientError, OSError, TooLong, Unreadable) as error:  # TimeoutError is an OSError
             raise self._error(kind_of_exception(error), url, quote_exception(error)) from error
         if answer.status != HTTPStatus.OK:
