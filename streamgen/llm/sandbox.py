@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import update_wrapper
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import StrictUndefined, nodes
 from jinja2.filters import FILTERS, make_attrgetter
@@ -42,7 +42,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=_inserted)
         self._work = 0
         self.globals = {"range": self._range, "namespace": self.globals["namespace"]}
-        self.concat = self._concat  # what macros and blocks are put together with
         own = {"join": self._join, "replace": self._replace, "format": self._format, "_steps": self._steps}
         self.filters = {name: self._metered(name, inner) for name, inner in FILTERS.items()} | own
         self.filters["_weighed"] = self._weighed
@@ -67,7 +66,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         tree: nodes.Template = _Metering().visit(super()._parse(source, name, filename))
         return tree
 
-    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call something in a template, within the allowance."""
         self.spend(_CALL)
         owner = getattr(obj, "__self__", None)
@@ -127,7 +126,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.build(_format_size(value, *args, *kwargs.values()))
         return FILTERS["format"](value, *args, **kwargs)
 
-    def _concat(self, pieces: Iterable[str]) -> str:
+    def concat(self, pieces: Iterable[str]) -> str:
+        """The text of a macro or a block."""
         parts = list(pieces)
         self.build(sum(map(len, parts)))
         return "".join(parts)
@@ -187,8 +187,8 @@ class _Metering(NodeTransformer):
         return _filtered(node, "_weighed") if node.items else node
 
 
-def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
-    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+def _filtered(node: nodes.Node, name: str) -> nodes.Filter:
+    return nodes.Filter(cast(nodes.Expr, node), name, [], [], None, None, lineno=node.lineno)
 
 
 _SEQUENCES = (str, list, tuple)
