@@ -183,7 +183,7 @@ def _with_settings(spec: StageSpec) -> StageSpec:
 
 def _stage(spec: StageSpec, handler: Handler, endpoints: Mapping[str, Endpoint], recipe: Recipe) -> Stage:
     model = endpoints.get(getattr(spec.settings, "model", ""))
-    concurrency = model.statistics().concurrency if model else AUTO_CONCURRENCY
+    concurrency = model.parallel if model else AUTO_CONCURRENCY
     awaits = kind_of(handler) is Kind.AWAITING
     return Stage(
         name=spec.name,

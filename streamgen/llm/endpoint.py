@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,13 +17,14 @@ from streamgen.llm.hedge import HedgePolicy, Hedges
 from streamgen.llm.lane import Lane
 from streamgen.llm.lanes import Grant, Lanes
 from streamgen.llm.limits import Limits
-from streamgen.llm.line import Line, Waiter
+from streamgen.llm.line import Waiter
 from streamgen.llm.model import ChatRequest, Model, Request, Response
 from streamgen.llm.price import Estimate, Price
 from streamgen.llm.race import Race
 from streamgen.llm.retry import CallError, Kind, RetryPolicy
 from streamgen.llm.statistics import EndpointStatistics, latency_of
 from streamgen.llm.tokens import TokenEstimate
+from streamgen.llm.turns import Turns
 
 _running_loop = asyncio.get_running_loop
 
@@ -37,8 +37,8 @@ class Endpoint:
     """Calls one model within its limits, and calls again what failed.
 
     Calls wait in one line for all lanes (servers and keys), by priority: higher first (later stages, so that work in
-    progress ends), then in the order in which they came. A turn goes straight to the call whose it is: only that one
-    wakes up. Nothing is held while a retry waits. `clock` has to tick like the event loop's.
+    progress ends), then in the order in which they came. Nothing is held while a retry waits. `clock` has to tick
+    like the event loop's.
     """
 
     def __init__(
@@ -60,11 +60,8 @@ class Endpoint:
         lanes = model if isinstance(model, Sequence) else [Lane(model, limits=limits, price=price)]
         self._lanes = Lanes(lanes, self._retry)
         self._hedges = Hedges(hedge, clock) if hedge else None
-        self._line: Line[Grant] = Line()
+        self._turns = Turns(self._lanes, clock)
         self._estimate = TokenEstimate()
-        self._timer: asyncio.TimerHandle | None = None  # for the head of the line, where it waits for a time
-        self._timer_at = math.inf
-        self._fatal: str | None = None
         self._retries: Counter[Kind] = Counter()
 
     async def call(self, request: Request, *, priority: int = 0, afford: Afford | None = None) -> Response:
@@ -77,11 +74,11 @@ class Endpoint:
         read, written = self._tokens(request)
         place = Waiter(priority, self._clock(), read + written)
         attempt = Attempt(request, read, written, place, afford)
-        grant = self._start(place, place.arrived)
+        grant = self._turns.start(place, place.arrived)
         try:
             while True:
                 if grant is None:
-                    grant = await self._turn(place)
+                    grant = await self._turns.wait(place)
                 try:
                     if self._hedges is None:
                         return attempt.total(await self._ask(attempt, attempt.request, grant))
@@ -90,7 +87,7 @@ class Endpoint:
                     wait_s = self._wait_s(attempt, error)
                 if wait_s:
                     await anyio.sleep(wait_s)
-                grant = self._start(place, self._clock())
+                grant = self._turns.start(place, self._clock())
         except BaseException as error:
             if attempt.paid.calls:
                 vars(error)["usage"] = attempt.paid
@@ -111,7 +108,7 @@ class Endpoint:
             failures=dict(lanes.failures),
             retries=dict(self._retries),
             in_flight=lanes.in_flight,
-            waiting=self._line.waiting,
+            waiting=self._turns.line.waiting,
             concurrency=lanes.concurrency,
             usage=lanes.usage,
             latency=latency_of([latency_s for lane in lanes.all for latency_s in lane.latencies]),
@@ -124,6 +121,11 @@ class Endpoint:
     def lanes(self) -> tuple[Lane, ...]:
         """Its servers and keys."""
         return self._lanes.all
+
+    @property
+    def parallel(self) -> int:
+        """How many callers can keep it busy: its concurrency, where that is given."""
+        return sum(lane.parallel for lane in self._lanes.all)
 
     @property
     def model(self) -> Model:
@@ -139,7 +141,7 @@ class Endpoint:
         lanes = self._lanes
         return (
             f"<Endpoint {self.name}: {lanes.in_flight} of {lanes.concurrency} in flight, "
-            f"{self._line.waiting} waiting, {lanes.requests} sent>"
+            f"{self._turns.line.waiting} waiting, {lanes.requests} sent>"
         )
 
     def _tokens(self, request: Request) -> tuple[int, int]:
@@ -165,8 +167,8 @@ class Endpoint:
             attempt.cut(lane)
             raise
         finally:
-            if self._line.waiting:
-                self._dispatch()
+            if self._turns.line.waiting:
+                self._turns.dispatch()
 
     def _wait_s(self, attempt: Attempt, error: CallError) -> float:
         """Seconds until the next try. Raises what ends the call."""
@@ -179,65 +181,8 @@ class Endpoint:
         return wait_s
 
     def _stop(self, loss: str, error: CallError) -> NoReturn:
-        self._fatal = self._fatal or f"endpoint {self.name!r}: {loss}"
-        self._line.dismiss()
-        raise EndpointError(self._fatal) from error
-
-    def _start(self, place: Waiter, now: float) -> Grant | None:
-        """A slot at once, where one is free and nobody stands in line."""
-        if self._line.waiting or self._fatal:
-            return None
-        return self._lanes.start(place.tokens, now, place.avoid)
-
-    async def _turn(self, place: Waiter) -> Grant:
-        """Wait in line; afterwards the caller owns a slot and has to give it back."""
-        if self._fatal:
-            raise EndpointError(self._fatal)
-        turn = self._line.join(place)
-        self._dispatch()
-        try:
-            grant = await turn
-        except BaseException:
-            self._leave(turn)
-            raise
-        if grant is None:
-            raise EndpointError(self._fatal or f"endpoint {self.name!r} is closed")
-        return grant
-
-    def _leave(self, turn: asyncio.Future[Grant | None]) -> None:
-        if turn.cancel() or turn.cancelled():
-            self._line.leave()
-            self._dispatch()
-        elif grant := turn.result():
-            self._give_back(grant)
-
-    def _give_back(self, grant: Grant) -> None:
-        """Undo a start: nothing was sent."""
-        lane, pass_ = grant
-        lane.withdraw(pass_, self._clock())
-        self._dispatch()
-
-    def _dispatch(self) -> None:
-        """Give slots to those whose turn it is, and come back when the next one may start."""
-        now, at = self._clock(), math.inf
-        while place := self._line.head():
-            if not (grant := self._lanes.start(place.tokens, now, place.avoid)):
-                at = self._lanes.ready_at(place.tokens, now)
-                break
-            self._line.grant(grant)
-        self._come_back(at, now)
-
-    def _come_back(self, at: float, now: float) -> None:
-        if at == self._timer_at:
-            return
-        if self._timer:
-            self._timer.cancel()
-        self._timer_at = at
-        self._timer = None if at == math.inf else asyncio.get_running_loop().call_later(at - now, self._time_has_come)
-
-    def _time_has_come(self) -> None:
-        self._timer, self._timer_at = None, math.inf
-        self._dispatch()
+        self._turns.close(f"endpoint {self.name!r}: {loss}")
+        raise EndpointError(self._turns.closed) from error
 
     async def _race(self, attempt: Attempt, grant: Grant, hedges: Hedges) -> Response:
         """Ask, and ask a second time where the first request is slow."""
@@ -257,9 +202,9 @@ class Endpoint:
             if not attempt.affords(self._lanes):
                 return None
             place = attempt.place.beside(first)
-            grant = self._start(place, self._clock()) or await self._turn(place)
+            grant = self._turns.start(place, self._clock()) or await self._turns.wait(place)
             if race.is_over:  # its own end may have made room for this one
-                self._give_back(grant)
+                self._turns.give_back(grant)
                 return None
             race.is_hedged = True
         except EndpointError:

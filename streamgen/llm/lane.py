@@ -6,7 +6,7 @@ import math
 from collections import Counter, deque
 
 from streamgen.llm.breaker import Breaker
-from streamgen.llm.limits import Limiter, Limits, Pass
+from streamgen.llm.limits import AUTO_CONCURRENCY, Limiter, Limits, Pass
 from streamgen.llm.model import Model
 from streamgen.llm.price import Price
 from streamgen.llm.retry import FATAL, PAID, CallError, Kind, RetryPolicy
@@ -37,7 +37,9 @@ class Lane:
         weight: float = 1.0,
     ) -> None:
         self.name, self.model, self.price, self.weight = name, model, price, weight
-        self.limiter = Limiter(limits or Limits())
+        limits = limits or Limits()
+        self.limiter = Limiter(limits)
+        self.parallel = AUTO_CONCURRENCY if limits.concurrency == "auto" else limits.concurrency
         self.out: str | None = None
         self.requests = self.responses = 0
         self.failures: Counter[Kind] = Counter()

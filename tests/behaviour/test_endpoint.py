@@ -17,6 +17,7 @@ from streamgen.llm.limits import Limits
 from streamgen.llm.model import CompletionRequest, Request, Response
 from streamgen.llm.price import Price
 from streamgen.llm.retry import CallError, Kind, RetryPolicy
+from streamgen.llm.turns import Turns
 from streamgen.record import Usage
 from streamgen.testing import Scripted, prompt_of, scripted
 from streamgen.virtual_time import run_virtual
@@ -122,14 +123,14 @@ def test_a_call_cancelled_in_the_moment_of_its_turn_passes_the_turn_on() -> None
 @pytest.mark.parametrize("limits", [Limits(concurrency=3), Limits(concurrency=100, requests_per_minute=240)])
 def test_each_waiting_call_looks_once_when_its_turn_comes(limits: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
     decisions = 0
-    dispatch = Endpoint._dispatch
+    dispatch = Turns.dispatch
 
-    def counted(endpoint: Endpoint) -> None:
+    def counted(turns: Turns) -> None:
         nonlocal decisions
         decisions += 1
-        dispatch(endpoint)
+        dispatch(turns)
 
-    monkeypatch.setattr(Endpoint, "_dispatch", counted)
+    monkeypatch.setattr(Turns, "dispatch", counted)
 
     async def main(tasks: TaskGroup) -> None:
         endpoint = Endpoint("main", scripted(["ok"], latency_s=1.0), limits=limits)
