@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -65,9 +66,9 @@ class Context(StageContext[S_co]):
         """This ticket's random generator at this stage; nothing else draws from it."""
         return Random(f"{self._seed}/{self.ticket}/{self.stage}/{self.record_id}")
 
-    async def chat(self, model: str, messages: Conversation, **parameters: Any) -> Response:
+    def chat(self, model: str, messages: Conversation, **parameters: Any) -> Coroutine[Any, Any, Response]:
         """The assistant's answer; `parameters` are fields of `ChatRequest` (temperature, max_tokens, schema, ...)."""
-        return await self._call(model, ChatRequest(messages=as_messages(messages), **parameters))
+        return self._call(model, ChatRequest(messages=as_messages(messages), **parameters))
 
     async def structured(self, model: str, messages: Conversation, schema: SchemaLike, **parameters: Any) -> Structured:
         """The answer as a value that fits the schema, on any endpoint, with the response that it came in.
@@ -84,9 +85,9 @@ class Context(StageContext[S_co]):
         """What is known of the model's structured output; None where the next call is answered from the journal."""
         return self._caller.ladder(self, model)
 
-    async def complete(self, model: str, prompt: str, **parameters: Any) -> Response:
+    def complete(self, model: str, prompt: str, **parameters: Any) -> Coroutine[Any, Any, Response]:
         """The continuation of a raw prompt. `parameters` are the fields of `CompletionRequest`."""
-        return await self._call(model, CompletionRequest(prompt=prompt, **parameters))
+        return self._call(model, CompletionRequest(prompt=prompt, **parameters))
 
     async def _call(self, model: str, request: Request) -> Response:
         response = await self._caller.call(self, model, request)

@@ -76,10 +76,23 @@ class CallingSettings(SamplingSettings, frozen=True, kw_only=True):
         return frozenset(shape_of(self.schema).properties)
 
 
-def sampling(context: Context[SamplingSettings]) -> dict[str, Value]:
+_KEPT = 64
+_sampling: dict[int, tuple[SamplingSettings, dict[str, Value]]] = {}  # by identity: `extra` has no hash
+
+
+def sampling(context: Context[SamplingSettings]) -> Mapping[str, Value]:
     """The parameters of a call: the sampling fields that are set."""
     settings = context.settings
-    parameters = {name: getattr(settings, name) for name in Sampling.__struct_fields__}
-    if settings.seed == "ticket":
-        parameters["seed"] = context.rng.getrandbits(31)
-    return {name: value for name, value in parameters.items() if value is not None}
+    found = _sampling.get(id(settings))
+    parameters = found[1] if found else _sampled(settings)
+    return {**parameters, "seed": context.rng.getrandbits(31)} if settings.seed == "ticket" else parameters
+
+
+def _sampled(settings: SamplingSettings) -> dict[str, Value]:
+    """The same for all calls with these settings; what is kept is never changed."""
+    values = {name: getattr(settings, name) for name in Sampling.__struct_fields__}
+    parameters = {name: value for name, value in values.items() if value is not None}
+    if len(_sampling) >= _KEPT:
+        del _sampling[next(iter(_sampling))]
+    _sampling[id(settings)] = settings, parameters
+    return parameters

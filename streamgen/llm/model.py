@@ -107,4 +107,4 @@ def as_messages(conversation: Conversation) -> tuple[Message, ...]:
     """
     if isinstance(conversation, str):
         return (Message("user", conversation),)
-    return tuple(turn if isinstance(turn, Message) else msgspec.convert(turn, Message) for turn in conversation)
+    return tuple([turn if isinstance(turn, Message) else msgspec.convert(turn, Message) for turn in conversation])
