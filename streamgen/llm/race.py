@@ -24,6 +24,7 @@ class Race:
         self.at = at
         self.is_over = False
         self.is_hedged = False  # the second request is sent
+        self._is_double = False  # it is sent, or stands in line
         self.answer: Response | None = None
         self.extra: list[Response] = []
         self.errors: list[CallError] = []
@@ -45,6 +46,7 @@ class Race:
 
     def hedge(self) -> None:
         """Send the second request; it returns None where it is not sent after all."""
+        self._is_double = True
         self._tasks.start_soon(self._settle, self._second)
 
     async def _first(self, ask: Ask) -> None:
@@ -55,7 +57,7 @@ class Race:
             self.is_over = True
             if self.answer or failed is Kind.TIMEOUT:
                 self._hedges.took(self._clock() - self.at)
-        if not self.is_hedged:  # one that still stands in line is not needed: a failed call is tried again
+        if self._is_double and not self.is_hedged:  # one that still stands in line is not needed: a failed call is tried again
             self._tasks.cancel_scope.cancel()
 
     async def _settle(self, ask: Ask) -> Kind | None:
@@ -77,4 +79,5 @@ class Race:
             self.extra.append(answer)
             return
         self.answer = answer
-        self._tasks.cancel_scope.cancel()
+        if self._is_double:
+            self._tasks.cancel_scope.cancel()
