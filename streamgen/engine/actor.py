@@ -79,8 +79,8 @@ class Actor:
 
     async def _await_each(self, worker: int) -> None:
         """One of `parallel` workers: a record at a time, so that no task is made for a record."""
-        now, counts, turns = self._now, self.counts, self._turns
-        while (block := await self.inbox.take()).records:
+        now, counts, turns, inbox, outlet = self._now, self.counts, self._turns, self.inbox, self.outlet
+        while (block := inbox.take_nowait() or await inbox.take()).records:
             record, ack = block.records[0], block.acks[0]
             turn = turns.next() if turns else 0
             counts.received += 1
@@ -89,7 +89,9 @@ class Actor:
             counts.spent(now() - start, 1)
             if turns:
                 await turns.wait(turn)
-            await self.outlet.emit_children(children, ack)
+            stuck = outlet.replace(children, ack)
+            if stuck is not None:
+                await outlet.send(stuck)
             if turns:
                 turns.done(turn)
             del counts.started[worker]

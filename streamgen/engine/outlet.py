@@ -18,18 +18,17 @@ class Outlet:
     def __init__(self, boxes: dict[str, Mailbox], counts: Counts) -> None:
         self._boxes, self._counts = boxes, counts
         self._only = next(iter(boxes.items())) if len(boxes) == 1 else None
-
-    @property
-    def put_nowait(self) -> Callable[[Block], bool]:
+        self.put_nowait: Callable[[Block], bool] = self._only[1].put_nowait if self._only else _refuse
         """Puts a whole block where that takes no waiting and no copies, or changes nothing and returns False."""
-        return self._only[1].put_nowait if self._only else _refuse
 
-    async def emit_children(self, children: Sequence[Record], ack: Ack) -> None:
-        """Settle the one share that these came from, and send them on."""
+    def replace(self, children: Sequence[Record], ack: Ack) -> Block | None:
+        """Settle the one share that these came from, and send them on at once; what has to be sent with `send`."""
         ack.settle(len(children) * len(self._boxes))
-        if children:
-            self._counts.emitted += len(children)
-            await self._send(Block(children, (ack,) * len(children)))
+        if not children:
+            return None
+        self._counts.emitted += len(children)
+        block = Block(children, (ack,) * len(children))
+        return None if self.put_nowait(block) else block
 
     async def emit(self, block: Block) -> None:
         """Send on records whose shares are counted already for one reader."""
@@ -38,14 +37,15 @@ class Outlet:
         if more:
             for ack in block.acks:
                 ack.live += more
-        await self._send(block)
+        await self.send(block)
 
     def close(self) -> None:
         """Nothing more will come."""
         for box in self._boxes.values():
             box.close()
 
-    async def _send(self, block: Block) -> None:
+    async def send(self, block: Block) -> None:
+        """Put what is settled and counted already into every reader's mailbox."""
         if self._only is not None:
             await self._put(*self._only, block)
             return
