@@ -22,6 +22,7 @@ from streamgen.llm.endpoint import Endpoint
 from streamgen.llm.lane import Lane
 from streamgen.llm.limits import AUTO_CONCURRENCY
 from streamgen.llm.model import Model
+from streamgen.llm.price import Price
 from streamgen.llm.spec import ModelSpec
 from streamgen.recipe import Recipe, StageSpec, check, with_defaults
 from streamgen.record import NO_USAGE, Record
@@ -88,7 +89,12 @@ def _open_lane(name: str, spec: ModelSpec, open_model: Callable[[ModelSpec], Mod
     limits = spec.limits
     if limits.concurrency == "auto" and (slots := getattr(model, "slots", None)):
         limits = msgspec.structs.replace(limits, concurrency=slots)
-    return Lane(model, name=name, limits=limits, price=spec.price, weight=weight)
+    return Lane(model, name=name, limits=limits, price=_price(spec), weight=weight)
+
+
+def _price(spec: ModelSpec) -> Price | None:
+    """A model that runs here costs nothing, which is a known price."""
+    return Price() if spec.price is None and spec.provider == "local" else spec.price
 
 
 def _host(spec: ModelSpec) -> str:

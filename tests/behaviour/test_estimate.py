@@ -239,3 +239,17 @@ def test_what_stops_the_pilot_is_told_with_its_exit_code(tmp_path: Path) -> None
     assert unreachable.exit_code == 1 and "error: endpoint 'main'" in unreachable.stderr
     spent = call("estimate", recipe, "--set", "run.budget.requests=0")
     assert spent.exit_code == 3 and "the budget of 0 requests" in spent.stderr
+
+
+def test_a_model_that_runs_here_costs_nothing_and_that_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(registry.BUILTIN["models"], "local", f"{__name__}:open_fake")
+    recipe = msgspec.structs.replace(make(None, 100, [PARALLEL]), models={"main": ModelSpec(provider="local")})
+    found = pilot(recipe, tmp_path)
+    assert (found.whole.usd.value, found.pilot.usd, found.at_least, found.notes) == (0.0, 0.0, False, [])
+
+
+def test_calls_that_the_run_would_drop_are_there_for_the_estimate(tmp_path: Path) -> None:
+    found = pilot(make(priced(), 100, [PARALLEL], run={"retain": "accepted"}), tmp_path)
+    assert (found.pilot.requests, found.whole.requests.value) == (20, 100)
