@@ -164,7 +164,8 @@ class ScriptedServer:
     """An HTTP server on loopback that speaks the OpenAI dialect: `/v1/chat/completions` and `/v1/completions`.
 
     `answer` is a function of the request; `fault(request, n)` may say what goes wrong the n-th time (0, 1, ...) that a
-    prompt is asked. `GET /counters` gives the counters as JSON.
+    prompt is asked. `GET /counters` gives the counters as JSON. With `honours_keys` a request with the
+    `Idempotency-Key` of an earlier one gets the same answer, and is not paid again.
     """
 
     def __init__(
@@ -174,8 +175,10 @@ class ScriptedServer:
         fault: Callable[[Request, int], Fault | None] | None = None,
         latency_s: float = 0.0,
         port: int = 0,
+        honours_keys: bool = False,
     ) -> None:
         self.counters = ServerCounters()
+        self._answered: dict[str, bytes] | None = {} if honours_keys else None  # by idempotency key
         self.headers: Mapping[str, str] = {}  # of the newest request
         self._answer = answer
         self._fault = fault
@@ -238,8 +241,15 @@ class ScriptedServer:
             await anyio.sleep(self._latency_s)
         if fault:
             return await _misbehave(asked, fault)
-        self.counters.paid[prompt] += 1
-        return web.Response(body=_body(request, self._answer(request)), headers=_JSON)
+        return web.Response(body=self._paid(request, asked.headers.get("Idempotency-Key")), headers=_JSON)
+
+    def _paid(self, request: Request, key: str | None) -> bytes:
+        """The answer, which is not paid again where the server remembers the key."""
+        known = self._answered if self._answered is not None and key else {}
+        if (answer := known.get(key or "")) is None:
+            self.counters.paid[prompt_of(request)] += 1
+            answer = known[key or ""] = _body(request, self._answer(request))
+        return answer
 
     def _page(self, path: str) -> Value:
         if path.endswith("/models"):
@@ -269,8 +279,8 @@ def _body(request: Request, answer: str | Response) -> bytes:
     return _encode({"object": "chat.completion", "model": response.model, "choices": [choice], "usage": usage})
 
 
-async def _serve(port: int, latency_s: float) -> None:
-    async with ScriptedServer(latency_s=latency_s, port=port) as server:
+async def _serve(port: int, latency_s: float, honours_keys: bool) -> None:
+    async with ScriptedServer(latency_s=latency_s, port=port, honours_keys=honours_keys) as server:
         print(server.base_url, flush=True)
         await anyio.sleep_forever()
 
@@ -280,9 +290,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m streamgen.testing", description=main.__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="time to every answer")
+    parser.add_argument("--honour-keys", action="store_true", help="answer a repeated Idempotency-Key from memory")
     given = parser.parse_args(arguments)
     with suppress(KeyboardInterrupt):
-        anyio.run(_serve, given.port, given.latency_ms / 1000)
+        anyio.run(_serve, given.port, given.latency_ms / 1000, given.honour_keys)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,8 @@ class Store:
     def progress(self) -> Progress:
         """How far the run is, as of the last commit."""
         found = self.read("SELECT body FROM progress")
-        return _decode_progress(_bytes(found[0][0])) if found else Progress()
+        with _explained(self.path):
+            return _decode_progress(_bytes(found[0][0])) if found else Progress()
 
     def read(self, query: str, *parameters: Cell) -> list[tuple[Cell, ...]]:
         """All rows of a query."""
@@ -115,13 +116,16 @@ class Store:
 
     def calls(self, page: int) -> list[StoredCall]:
         """The calls of a page; none where it was not retained."""
-        return [call for (body,) in self.read("SELECT body FROM call_pages WHERE n = ?", page)
-                for call in calls_of(_bytes(body))]  # fmt: skip
+        found = self.read("SELECT body FROM call_pages WHERE n = ?", page)
+        with _explained(self.path):
+            return calls_of(_bytes(found[0][0])) if found else []
 
     def memories(self, stage: str) -> Iterator[list[tuple[str, bytes]]]:
         """Ids of records that passed a stage with what it kept of them, a page at a time, in that order."""
         for (body,) in self.rows("SELECT body FROM memory_pages WHERE stage = ? ORDER BY n", stage):
-            yield memories_of(_bytes(body))
+            with _explained(self.path):
+                memories = memories_of(_bytes(body))
+            yield memories
 
     def use_surplus(self, wanted: int | None) -> int:
         """Turn up to `wanted` surplus records (None: all) into accepted ones, the oldest first; how many there were."""
@@ -230,6 +234,8 @@ def _explained(path: Path | None) -> Iterator[None]:
     """SQLite's errors in the user's terms."""
     try:
         yield
+    except msgspec.MsgspecError as error:
+        raise JournalError(f"the journal {path} is damaged ({error}); restore it or start elsewhere") from error
     except sqlite3.DatabaseError as error:
         what = f"the journal {path}" if path else "the temporary journal"
         if "full" in str(error):

@@ -289,7 +289,7 @@ def limited(directory: Path, size: int) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("kilobytes", [450, 900])
+@pytest.mark.parametrize("kilobytes", [300, 700])
 def test_a_file_that_cannot_grow_ends_the_run_and_it_resumes(tmp_path: Path, kilobytes: int) -> None:
     said = limited(tmp_path, kilobytes << 10)
     assert said.startswith("JournalFailed: "), said
