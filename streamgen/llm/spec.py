@@ -72,6 +72,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def __post_init__(self) -> None:
         _check_secrets(self.api_key, self.headers)
+        if self.proxy and "@" in self.proxy:
+            raise ValueError('a `proxy` with a password must stand in an environment variable, named as "env:MY_PROXY"')
         seen: dict[tuple[str | None, ...], int] = {}
         for n, lane in enumerate(self.lanes):
             server = (lane.base_url, lane.api_key, lane.model, *map(str, sorted(lane.headers.items())))

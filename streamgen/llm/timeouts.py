@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+_FOR_EVER_S = 1e7  # uvloop's timers take no infinity
+
 
 class Overdue(TimeoutError):
     """A call was cut; the message says which limit struck, and what to set."""
@@ -19,7 +21,7 @@ class Deadlines:
 
     def __init__(self, delay_s: float, says: str) -> None:
         self.says = says
-        self._delay_s = delay_s
+        self._delay_s = min(delay_s, _FOR_EVER_S)
         self._loop = asyncio.get_running_loop()
         self._due: dict[asyncio.Task[object], tuple[float, int]] = {}  # when, and cancellations before; oldest first
         self._struck: dict[asyncio.Task[object], int] = {}

@@ -112,3 +112,26 @@ def test_endpoints_are_checked(endpoints: list[dict[str, object]], message: str)
     with pytest.raises(msgspec.ValidationError, match=message) as caught:
         msgspec.convert({"main": {"base_url": "http://a/v1", "endpoints": endpoints}}, dict[str, ModelSpec])
     assert KEY not in str(caught.value)
+
+
+def test_how_to_call_reaches_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"stream": True, "timeout_s": 9, "first_byte_timeout_s": 2, "idle_timeout_s": 1, "proxy": "http://p:3128"}
+    spec = msgspec.convert({"base_url": "http://a/v1", "model": "m", **fields}, ModelSpec)
+    made: dict[str, object] = {}
+    monkeypatch.setattr("streamgen.llm.openai.OpenAIModel", lambda *given, **named: made.update(named, given=given))
+    open_openai(spec)
+    assert made.pop("given") == ("http://a/v1", "m", None, 9, {})
+    assert made == {"stream": True, "first_byte_timeout_s": 2, "idle_timeout_s": 1, "proxy": "http://p:3128"}
+
+
+@pytest.mark.parametrize("name", ["timeout_s", "first_byte_timeout_s", "idle_timeout_s"])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_a_timeout_is_longer_than_nothing(name: str, seconds: float) -> None:
+    with pytest.raises(msgspec.ValidationError, match=name):
+        msgspec.convert({name: seconds}, ModelSpec)
+
+
+def test_a_proxys_password_stands_in_no_recipe() -> None:
+    with pytest.raises(msgspec.ValidationError, match="env:MY_PROXY") as caught:
+        msgspec.convert({"proxy": "http://me:hidden-word@p:3128"}, ModelSpec)
+    assert "hidden-word" not in str(caught.value)

@@ -101,3 +101,10 @@ def test_closed_deadlines_cut_nobody() -> None:
         await task
 
     run_virtual(main)
+
+
+def test_an_infinite_delay_is_none() -> None:
+    async def main() -> float:
+        return await watched(Deadlines(float("inf"), "too long"), 1e6)
+
+    assert run_virtual(main) == 1e6
