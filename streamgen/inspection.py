@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -117,11 +116,9 @@ def drops(directory: Path) -> list[DropRow]:
 
 def drops_of(store: Store) -> list[DropRow]:
     """The same, of an open journal."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for body, times in store.read("SELECT drops, count(*) FROM outcomes WHERE drops IS NOT NULL GROUP BY drops"):
-        for stage, reason, count in json_of(body):
-            counts[stage, reason] += count * int(times or 0)
-    return [DropRow(stage, reason, count) for (stage, reason), count in counts.most_common()]
+    drops = store.progress().drops
+    rows = [DropRow(stage, reason, count) for stage, counts in drops.items() for reason, count in counts.items()]
+    return sorted(rows, key=lambda row: row.records, reverse=True)
 
 
 def trials(directory: Path) -> list[TrialResult]:

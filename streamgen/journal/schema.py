@@ -6,7 +6,7 @@ pages as rows, for people who look at the file; they are too slow for the progra
 
 APPLICATION_ID = 0x5374_6731  # "Stg1": says to anybody who finds the file what it is
 VERSION = 2
-PAGE_BYTES = 8192  # a ticket of 2 KB costs 6.1 us; 8.4 with 4 KB; 5.8 with 16 KB, but a small commit writes twice as much
+PAGE_BYTES = 8192  # 6.1 us for a ticket of 2 KB; 8.4 with 4 KB; 5.8 with 16 KB, but small commits write twice as much
 LOG_BYTES = 4 << 20  # the write-ahead log is folded in when it has grown to this; 32 MB cost a third more
 
 SCHEMA = """

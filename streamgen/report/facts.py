@@ -130,7 +130,7 @@ def _facts(store: Store, is_alive: bool) -> Facts:
         accepted=store.last_seq,
         wanted=last.wanted if last else None,
         surplus=_number(store, "SELECT count(*) FROM surplus"),
-        tickets=_counts(store, "SELECT outcome, count(*) FROM outcomes GROUP BY outcome ORDER BY outcome"),
+        tickets={outcome: count for outcome, count in sorted(store.progress().tickets.items()) if count},
         letters=sum(by_stage.values()),
         sessions=sessions,
         stages=_stages(store, sessions, by_stage),

@@ -14,6 +14,8 @@ from runs import CHAT, asked, check_whole, echo, make, model, query, temperature
 import streamgen
 from streamgen.context import Context
 from streamgen.errors import RecipeError
+from streamgen.inspection import drops
+from streamgen.llm.budget import Budget
 from streamgen.llm.model import ChatRequest
 from streamgen.recipe import Recipe, StageSpec
 from streamgen.record import Record
@@ -237,3 +239,63 @@ async def test_bad_rows_are_told_once(tmp_path: Path) -> None:
     for _ in range(2):
         assert (await finished(recipe, tmp_path / "run")).statistics.accepted == 2
     assert len(query(tmp_path / "run", "SELECT * FROM letters")) == 1
+
+
+class FirstSpec(Settings, frozen=True, kw_only=True):
+    pass
+
+
+def none_of_the_first(record: Record, context: Context[FirstSpec]) -> bool:
+    """Drops the first of each pair of rows, behind the stage that remembers it."""
+    return bool(record["n"] % 2)
+
+
+UNIQUE = {
+    "exact": {"name": "unique", "type": "exact_duplicate", "columns": ["topic"]},
+    "near": {"name": "unique", "type": "near_duplicate", "column": "topic"},
+    "novelty": {"name": "unique", "type": "novelty", "column": "topic"},
+}
+
+
+@pytest.mark.parametrize("kind", UNIQUE)
+@pytest.mark.parametrize("sessions", [1, 4, 12])
+async def test_what_passed_a_stage_and_was_dropped_later_is_remembered_over_sessions(
+    tmp_path: Path, kind: str, sessions: int
+) -> None:
+    """Rows 0 and 1, 2 and 3 ... are alike: the first of each is dropped behind the stage, the second by it."""
+    rows = [{"n": n, "topic": " ".join([f"topic{n // 2}"] * 4)} for n in range(12)]
+    last = StageSpec(name="last", type=none_of_the_first, settings=FirstSpec())
+    recipe = make(echo(), 0, [CHAT, UNIQUE[kind]], after=[last], source={"type": "list", "rows": rows})
+    for session in range(1, sessions + 1):
+        budget = {"requests": 12 * session // sessions}
+        run = msgspec.structs.replace(recipe.run, budget=msgspec.convert(budget, Budget), tickets_in_flight=1)
+        summary = await finished(msgspec.structs.replace(recipe, run=run), tmp_path)
+    reason = {"exact": "duplicate", "near": "near_duplicate", "novelty": "not_novel"}[kind]
+    assert (summary.end.reason, summary.statistics.accepted) == ("done", 0)
+    assert {(row.stage, row.reason, row.records) for row in drops(tmp_path)} == {
+        ("unique", reason, 6), ("last", "last", 6),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("retain", ["all", "accepted"])
+async def test_calls_of_settled_tickets_are_kept_where_that_is_wanted(tmp_path: Path, retain: str) -> None:
+    main = echo()
+    recipe = make(main, 40, run={"retain": retain, "budget": {"requests": 25}})
+    first = await finished(recipe, tmp_path)
+    assert (first.end.reason, first.statistics.accepted) == ("budget", 25)
+    assert query(tmp_path, "SELECT count(*) FROM calls") == [(25 if retain == "all" else 0,)]
+    run = msgspec.structs.replace(recipe.run, budget=Budget())
+    second = await finished(msgspec.structs.replace(recipe, run=run), tmp_path)
+    assert (second.statistics.accepted, len(main.requests)) == (40, 40)
+    assert second.statistics.spent.requests == 40
+    check_whole(tmp_path)
+
+
+async def test_metrics_of_a_resumed_run_are_those_of_an_uninterrupted_one(tmp_path: Path) -> None:
+    metrics = [{"type": "counts", "by": ["n"]}, {"type": "lengths", "column": "text"},
+               {"type": "distinct_n", "column": "text"}, {"type": "class_balance", "column": "n"}]  # fmt: skip
+    whole = await finished(make(echo(), 30, metrics=metrics), tmp_path / "whole")
+    for accept in (7, 20, None):
+        parts = await finished(make(echo(), 30, metrics=metrics), tmp_path / "parts", accept)
+    assert parts.statistics.metrics == whole.statistics.metrics
+    assert query(tmp_path / "parts", "SELECT DISTINCT seq FROM snapshots") == [(30,)]

@@ -78,7 +78,8 @@ def cuts(written: Written) -> list[int]:
     """Around every commit's end, and anywhere."""
     random = Random(5)
     near = [end + shift for end in written.ends for shift in (-1, 0, 1)]
-    return sorted({cut for cut in near if 0 <= cut <= len(written.log)} | set(random.sample(range(len(written.log)), 60)))
+    anywhere = random.sample(range(len(written.log)), 60)
+    return sorted({cut for cut in (*near, *anywhere) if 0 <= cut <= len(written.log)})
 
 
 def test_a_log_that_was_cut_anywhere_holds_every_commit_that_is_whole(written: Written, tmp_path: Path) -> None:
