@@ -1,5 +1,6 @@
 """Hedged requests on virtual time: what they save, what they cost, and what is left of the loser."""
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from random import Random
@@ -183,6 +184,20 @@ def test_a_bug_in_a_model_comes_out_as_it_is() -> None:
         assert endpoint.statistics().in_flight == 0
 
     run_virtual(main)
+
+
+def test_hedging_needs_no_more_than_a_plain_asyncio_loop() -> None:
+    async def quick(request: Request) -> Answer:
+        await asyncio.sleep(0.001 if is_second(request) or request.idempotency_key == "warm" else 60.0)
+        return Response("second" if is_second(request) else "first")
+
+    async def main() -> str:
+        endpoint = Endpoint("m", scripted(quick), hedge=HedgePolicy(quantile=0.98, budget=0.9))
+        for _ in range(60):
+            await endpoint.call(ask("warm"))
+        return (await endpoint.call(ask("a"))).text
+
+    assert asyncio.run(main()) == "second"
 
 
 def test_the_second_request_goes_to_another_lane_where_one_is_free() -> None:
