@@ -44,6 +44,10 @@ class Bucket:
         if self._credit_s:
             self._credit_s = max(0.0, min(self._credit_s, now - due))
 
+    def give_back(self, cost: float, newest_at: float) -> None:
+        """Uncount `cost` units that did not start after all; the newest that did started then."""
+        self._due = max(self._due - cost * self._interval_s, newest_at + self._interval_s)
+
     def adjust(self, difference: float, now: float) -> None:
         """Count `difference` more units (less, where it is negative) than were taken before.
 
@@ -51,6 +55,8 @@ class Bucket:
         """
         if difference > 0:
             self.take(difference, now)
+            return
+        if now - self._due > self._credit_s + self._burst * self._interval_s:
             return
         if self._due < now:
             self._due = self._spend_credit(now)

@@ -11,6 +11,7 @@ MOST_CONCURRENCY = 1024
 
 FIRST_CONCURRENCY = 10  # TCP's initial window (RFC 6928)
 _STEP = 0.125  # of the smallest probe: two calls at 16
+_SPREAD_S = 2.0  # over half of which a full cap is spread at most: a slow answer keeps nobody waiting
 _HALF = 0.5
 _CALLS_A_PROBE = 100  # after a refusal; a probe costs one or two of them
 _SPACING = 2.0  # calls are sent up to twice as fast as the cap and the latency say (Linux: tcp_pacing_ss_ratio)
@@ -78,7 +79,7 @@ class Concurrency:
 
     __slots__ = (
         "_base", "_base_limit", "_broken", "_direction", "_dwell", "_ended", "_from", "_is_starting", "_level",
-        "_lowest", "_probe_from", "_rest", "_step", "_target", "limit", "spacing_s",
+        "_lowest", "_probe_from", "_rest", "_step", "_target", "is_paced", "limit", "spacing_s",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -93,6 +94,7 @@ class Concurrency:
         self.spacing_s = 0.0
         self._rest = self._dwell = 1  # phases until the next probe
         self._broken = self._ended = 0
+        self.is_paced = False  # by a rate that was learned
         self._begin(0, self.limit)
 
     def answered(self, number: int, seconds: float, tokens: float, in_flight: int, sent: int) -> None:
@@ -156,10 +158,12 @@ class Concurrency:
 
     def _phase_ended(self, sent: int) -> None:
         level = self._level
-        self.spacing_s = level.seconds / level.calls / (_SPACING * self.limit)
+        self.spacing_s = min(level.seconds / level.calls, _SPREAD_S) / (_SPACING * self.limit)
         if self.spacing_s * self.limit < TOLERANCE_S:  # none of it would be seen
             self.spacing_s = 0.0
-        if level.full * self.limit < _HALF * level.calls and not self._is_crowded(level):
+        if self.is_paced and level.full < _HALF * level.calls:
+            self._make_room(level, sent)
+        elif level.full * self.limit < _HALF * level.calls and not self._is_crowded(level):
             self._unused(sent)
         elif self._is_starting:
             self._started(level, sent)
@@ -167,6 +171,12 @@ class Concurrency:
             self._probed(level, sent)
         else:
             self._dwelled(level, sent)
+
+    def _make_room(self, level: Level, sent: int) -> None:
+        """The rate is what limits: the cap only keeps out of its way."""
+        self._unused(sent)
+        if level.full:
+            self.limit = min(MOST_CONCURRENCY, self.limit + max(1, round(self.limit * _STEP)))
 
     def _is_crowded(self, level: Level) -> bool:
         """Whether a doubling, though not used up, can be judged, and was for nothing."""

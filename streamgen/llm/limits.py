@@ -60,8 +60,8 @@ class Limiter:
 
     __slots__ = (
         "_auto", "_clock", "_crowd", "_fixed", "_held_until", "_is_told", "_pacer", "_rate_before", "_refusals",
-        "_request_window", "_requests", "_sent", "_skew_s", "_spaced_due", "_surprise", "_token_window", "_tokens",
-        "in_flight",
+        "_request_window", "_requests", "_sent", "_skew_s", "_spaced_due", "_started_at", "_surprise",
+        "_token_window", "_tokens", "in_flight",
     )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
@@ -74,7 +74,7 @@ class Limiter:
         self._refusals = Refusals()
         self._request_window, self._token_window = Window(), Window()
         self._is_told = False
-        self._held_until = self._clock = self._spaced_due = -math.inf
+        self._held_until = self._clock = self._spaced_due = self._started_at = -math.inf
         self._rate_before = math.inf  # everything was refused
         self._skew_s = 0.0
         self._surprise = 0.0  # by how many tokens estimates are wrong, in the mean
@@ -120,6 +120,7 @@ class Limiter:
             self._pacer.take(at)
         if self._requests is not None:
             self._requests.take(1.0, at)
+            self._started_at = at
         spare = 0.0
         if self._tokens is not None:
             spare = _SPARE * self._surprise
@@ -140,7 +141,8 @@ class Limiter:
         if self._pacer:
             self._pacer.give_back()
         if self._requests:
-            self._requests.adjust(-1.0, self._time(now))
+            is_newest = pass_.number == self._sent - 1
+            self._requests.give_back(1.0, -math.inf if is_newest else self._started_at)
         self._request_window.give_back(1.0)
         self._token_window.give_back(pass_.tokens)
         self._finish(pass_, self._time(now), 0.0)
@@ -219,8 +221,10 @@ class Limiter:
         flight_s = at - pass_.at - self._skew_s
         sent_rate = (self._sent - pass_.number) / flight_s if flight_s > 0 else math.inf
         pacer.refused(pass_.number, pass_.at + self._skew_s, sent_rate)
-        if self._auto and not was_measured:
-            self._auto.start_over(admitted, self._sent)
+        if self._auto:
+            self._auto.is_paced = pacer.is_measured
+            if not was_measured:
+                self._auto.start_over(admitted, self._sent)
 
     def _stop_if_nothing_passes(self, told: Told | None, at: float, admitted: int) -> None:
         """Stop everybody for the time told, a little longer each time, and go on at the rate of before."""

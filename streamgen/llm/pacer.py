@@ -13,6 +13,7 @@ _BLIND_CUT = 0.3
 _MEASURED_CUT = 0.03
 # Calls until the measured rate is reached again; up to four times as many where more than two refusals came at the
 # end of the last curve. So a refusal or two come in 300 calls (0.5 %), and a rate that doubles is found within 500.
+# At less than a call a second, seconds count instead: so no curve takes longer than some minutes.
 _CALM_CALLS = 100.0
 # The count of calls between two refusals is off by one at most: from four on it tells the rate, and that error is how
 # far below it the curve begins. So many refusals with fewer calls between them tell it as well. After the last number
@@ -20,6 +21,8 @@ _CALM_CALLS = 100.0
 _COUNTED_CALLS = 4
 _MANY_REFUSALS = 16
 _EPOCH_CALLS = 64
+_OFF_BY = 2  # refusals come late by a round trip, and calls overtake each other
+_SLOWEST = 1 / 60.0  # what a clock that jumps makes of a rate stops nobody for long
 _BURST_CALLS = 16  # time that was not used is not lost: the server's bucket fills by about so much
 
 
@@ -64,7 +67,7 @@ class Pacer:
             self._due = now + self._interval_s
             return
         self._due += self._interval_s
-        self._paced += 1.0
+        self._paced += max(1.0, self._interval_s)
         below = 1.0 - self._paced / self._calm
         self._set(self._top * (1.0 - self._cut * below * below * below))
 
@@ -80,13 +83,7 @@ class Pacer:
     def refused(self, number: int, at: float, sent_rate: float) -> None:
         """The `number`-th call, sent `at` while about `sent_rate` calls a second were sent, met an empty bucket."""
         passed = number - self._epoch - 1 - self._refused
-        elapsed_s = at - self._epoch_at - max(0.0, self._idle_s - _BURST_CALLS * self._interval_s)
-        if self._epoch >= 0 and passed >= _COUNTED_CALLS and elapsed_s > 0:
-            self._begin(min(self.rate, passed / elapsed_s), max(_MEASURED_CUT, 1 / passed))
-        elif self._epoch >= 0 and self._refused >= _MANY_REFUSALS and elapsed_s > 0:
-            self._begin(min(self.rate, (passed + 1) / elapsed_s), _BLIND_CUT)
-        else:
-            self._begin(min(self.rate, sent_rate), _BLIND_CUT)
+        self._aim(passed, at - self._epoch_at, sent_rate)
         if self._epoch < 0 or passed >= _EPOCH_CALLS:
             self._calm = _CALM_CALLS * min(4.0, max(1.0, self._refused / 2)) if self.is_measured else _CALM_CALLS
             self.is_measured = self._epoch >= 0
@@ -94,6 +91,21 @@ class Pacer:
             self._idle_s = 0.0
         else:
             self._refused += 1
+
+    def _aim(self, passed: int, elapsed_s: float, sent_rate: float) -> None:
+        """Begin a new curve, from what passed between two refusals."""
+        used_s = elapsed_s - max(0.0, self._idle_s - _BURST_CALLS * self._interval_s)
+        if self._epoch < 0 or used_s <= 0:
+            self._begin(min(self.rate, sent_rate), _BLIND_CUT)
+        elif self.is_measured and passed + _OFF_BY >= self._top * elapsed_s and passed < _EPOCH_CALLS:
+            self._begin(self._top, _MEASURED_CUT)  # too early to say that less would pass than before
+        elif passed >= _COUNTED_CALLS:
+            rate = max(passed / elapsed_s, min(self.rate, passed / used_s))
+            self._begin(rate, max(_MEASURED_CUT, 1 / passed))
+        elif self._refused >= _MANY_REFUSALS:
+            self._begin(min(self.rate, (passed + 1) / elapsed_s), _BLIND_CUT)
+        else:
+            self._begin(min(self.rate, sent_rate), _BLIND_CUT)
 
     def resume(self, rate: float) -> None:
         """Go on at a rate from before everything was refused."""
@@ -104,8 +116,8 @@ class Pacer:
             self._interval_s, self._due = 0.0, -math.inf
 
     def _begin(self, top: float, cut: float) -> None:
-        self._top, self._cut, self._paced = top, cut, 0.0
-        self._set(top * (1.0 - cut))
+        self._top, self._cut, self._paced = max(top, _SLOWEST), cut, 0.0
+        self._set(self._top * (1.0 - cut))
 
     def _set(self, rate: float) -> None:
         self.rate = rate

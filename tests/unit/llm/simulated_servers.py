@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count, repeat
@@ -67,7 +68,7 @@ class Queue:
 
 
 class Batching:
-    """Works on all calls at once, the slower the more there are: throughput n / (1 + n / half) (continuous batching)."""
+    """Works on all calls at once, the slower the more there are: throughput n / (1 + n / half)."""
 
     def __init__(self, half: float) -> None:
         self.half, self.ends = half, list[float]()
@@ -155,64 +156,73 @@ class Trace:
         return sorted(end - start for start, end, _ in self.ends)[int(len(self.ends) * quantile)]
 
 
+class Flight(NamedTuple):
+    """A call that was sent."""
+
+    pass_: Pass
+    reply: Reply
+    seconds: float
+    tokens: float
+
+
 def drive(
     server: Server,
     calls: int,
     *,
     limits: Limits | None = None,
-    limiter: Limiter | None = None,
     seconds: Iterator[float] | float = 0.02,
     tokens: Iterator[float] | float = 1.0,
-    estimate: float | None = None,
+    estimate: float = 1.0,
     workers: int = 1 << 30,
     late_s: float = 0.0,
     travel_s: Callable[[], float] = lambda: 0.0,
 ) -> Trace:
-    """Bring `calls` calls home. At most `workers` stand in line or are in flight; timers fire up to `late_s` late."""
-    limiter = limiter or Limiter(limits or Limits())
+    """Bring `calls` calls home. At most `workers` are in flight; timers fire up to `late_s` late."""
+    limiter = Limiter(limits or Limits())
     took = repeat(seconds) if isinstance(seconds, float) else seconds
     used = repeat(tokens) if isinstance(tokens, float) else tokens
     trace, rng, numbers = Trace(), Random(7), count()
-    events: list[tuple[float, int, str, tuple[Pass, Reply, float] | None]] = []
-    again: list[tuple[float, float]] = []  # what stands in line for the second time
-    left, now, timer_at = calls, 0.0, math.inf
+    events: list[tuple[float, int, Flight | None]] = []  # None is a timer
+    again: deque[tuple[float, float]] = deque()  # refused calls, first in line
+    left, now, timer_at, fires_at = calls, 0.0, math.inf, math.inf
     while len(trace.ends) < calls:
         while (left or again) and limiter.in_flight < workers:
-            cost = again[0] if again else None
-            needs = (estimate if estimate is not None else cost[1] if cost else 1.0)
-            at = limiter.ready_at(needs, now)
+            at = limiter.ready_at(estimate, now)
             if at > now:
                 if at < timer_at:
-                    timer_at = at
-                    heapq.heappush(events, (at + rng.random() * late_s, next(numbers), "timer", None))
+                    timer_at, fires_at = at, at + rng.random() * late_s
+                    heapq.heappush(events, (fires_at, next(numbers), None))
                 break
-            takes, real = again.pop(0) if again else (next(took), next(used))
-            left -= cost is None
-            pass_ = limiter.start(needs, now)
+            if not again:
+                left -= 1
+                again.append((next(took), next(used)))
+            takes, real = again.popleft()
+            pass_ = limiter.start(estimate, now)
             trace.starts.append(now)
-            way = travel_s()
-            reply = server.arrive(now + way, real, takes)
-            heapq.heappush(events, (now + way + reply.seconds, next(numbers), reply.status, (pass_, reply, takes)))
-            pass_real[id(pass_)] = real
-        now, _, kind, what = heapq.heappop(events)
-        if what is None:
-            timer_at = math.inf
+            arrives_at = now + travel_s()
+            reply = server.arrive(arrives_at, real, takes)
+            heapq.heappush(events, (arrives_at + reply.seconds, next(numbers), Flight(pass_, reply, takes, real)))
+        now, _, flight = heapq.heappop(events)
+        if flight is None:
+            if now == fires_at:  # not one that was overtaken
+                timer_at = math.inf
             continue
-        pass_, reply, takes = what
-        real = pass_real.pop(id(pass_))
-        if kind == "ok":
-            limiter.answered(pass_, now, real, reply.told)
-            trace.ends.append((pass_.at, now, real))
-        elif kind == "reset":
-            limiter.failed(pass_, now, 0.0, tells_load=True)
-            trace.resets += 1
-            again.append((takes, real))
-        else:
-            limiter.refused(pass_, now, reply.told, by_rate=kind == "429")
-            trace.refusals.append(now)
-            again.append((takes, real))
+        end(limiter, flight, now, trace)
+        if flight.reply.status != "ok":
+            again.append((flight.seconds, flight.tokens))
         trace.limits.append((now, limiter.concurrency))
     return trace
 
 
-pass_real: dict[int, float] = {}
+def end(limiter: Limiter, flight: Flight, now: float, trace: Trace) -> None:
+    """Tell the limiter how a call ended, and write it down."""
+    pass_, reply, _, tokens = flight
+    if reply.status == "ok":
+        limiter.answered(pass_, now, tokens, reply.told)
+        trace.ends.append((pass_.at, now, tokens))
+    elif reply.status == "reset":
+        limiter.failed(pass_, now, 0.0, tells_load=True)
+        trace.resets += 1
+    else:
+        limiter.refused(pass_, now, reply.told, by_rate=reply.status == "429")
+        trace.refusals.append(now)
