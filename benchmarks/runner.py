@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from benchmarks.clients.contract import Work
 from benchmarks.interpreters import python_of
 from benchmarks.kill import Kill, kill
 from benchmarks.mock import ROOT, Mock, endpoint
@@ -75,13 +76,29 @@ class Session:
         rows = (encode({"id": id, "prompt": prompt}) for id, prompt in prompts(workload))
         self._prompts.write_bytes(b"\n".join(rows) + b"\n")
 
+    def work(self) -> Work:
+        """What the client is told."""
+        workload = self._workload
+        return {
+            "name": workload.name,
+            "base_url": self._mock.base_url,
+            "model": "mock",
+            "records": workload.records,
+            "prompts": str(self._prompts),
+            "second_prompt": workload.second_prompt,
+            "concurrency": workload.concurrency,
+            "timeout_s": workload.timeout_s,
+            "requests_per_minute": workload.requests_per_minute,
+            "tokens_per_minute": workload.tokens_per_minute,
+            "hedge": workload.hedge,
+            "resume": workload.kill_at is not None,
+            "journal": workload.journal,
+            "loop": workload.loop,
+        }
+
     def start(self) -> Process:
         """The client's process."""
-        told = msgspec.to_builtins(self._workload)
-        del told["endpoint"], told["clients"], told["kill_at"], told["about"]
-        told |= {"base_url": self._mock.base_url, "model": "mock", "prompts": str(self._prompts)}
-        told["resume"] = self._workload.kill_at is not None
-        self._file.write_text(json.dumps(told))
+        self._file.write_text(json.dumps(self.work()))
         script = ROOT / "benchmarks" / "clients" / f"{_SCRIPTS.get(self._client, self._client)}.py"
         command = [python_of(self._client), str(script), str(self._file), str(self._out)]
         env = {**os.environ, "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "sk-none"}
