@@ -5,18 +5,21 @@ A `Pipeline` of one or two `TextGeneration` tasks with `OpenAILLM`; each task is
 - `input_batch_size` is the workload's concurrency: a task sends a batch at once and waits for its slowest answer before
   it takes the next; there is no other bound on requests in flight. The data set comes in batches of that size.
 - `max_retries=10`, as for the SDK alone (6 by default); `timeout` is the workload's.
-- Off: raw inputs and outputs in each row, metadata, its log below errors.
-- Resume: its cache in OUTDIR, which it writes when it ends or is interrupted.
+- Off: metadata of the data set, its log below errors. Raw inputs and outputs stay in each row, as by default: without
+  them a failed batch lacks a column that others have, and the run ends with an error about the schema.
+- No resume: with its cache a second try after `kill -9` waited for ever (two of two times),
+  so it begins anew and pays for all again.
 
 It cannot be told a rate, cannot stream or hedge. A call that fails for good (after the SDK's tries, or with a body that
-is no JSON) turns its whole batch into nulls; the second stage is asked about those nulls all the same. After `kill -9`
-there is nothing that it could go on from. The first record counts when its first file is written, which users can read.
+is no JSON) turns its whole batch into nulls, which the second stage is asked about all the same.
+The first record counts when the first file of the last step is written, which users can read.
 """
 
 from __future__ import annotations
 
 import math
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +34,7 @@ RETRIES = 10
 
 
 def build(work: Work, directory: Path) -> Any:
-    """The pipeline, and the name of its last step."""
+    """The pipeline."""
     from distilabel.models.llms import OpenAILLM
     from distilabel.pipeline import Pipeline
     from distilabel.steps.tasks import TextGeneration
@@ -42,9 +45,7 @@ def build(work: Work, directory: Path) -> Any:
             generation_kwargs={"max_new_tokens": 1024},
         )  # fmt: skip
         batch = work["concurrency"] or AT_ONCE
-        return TextGeneration(
-            name=name, llm=llm, input_batch_size=batch, add_raw_output=False, add_raw_input=False, **more
-        )
+        return TextGeneration(name=name, llm=llm, input_batch_size=batch, **more)
 
     with Pipeline(name="benchmark", cache_dir=directory / "distilabel", enable_metadata=False) as pipeline:
         first = task("first", output_mappings={"generation": "text"})
@@ -67,15 +68,14 @@ def template(prompt: str) -> str:
 def answers(pipeline: Any, work: Work) -> Iterator[tuple[str, str | None]]:
     """Id and text of each record, after its last stage."""
     rows = [{"id": row["id"], "instruction": row["prompt"]} for row in read_rows(work)]
-    made = pipeline.run(dataset=rows, dataset_batch_size=work["concurrency"] or AT_ONCE, use_cache=work["resume"])
+    made = pipeline.run(dataset=rows, dataset_batch_size=work["concurrency"] or AT_ONCE, use_cache=False)
     for row in made["default"]["train"].select_columns(["id", "text"] + ["final"] * bool(work["second_prompt"])):
         yield row["id"], row["text"] and row.get("final", row["text"])
 
 
-def first_file(directory: Path) -> float | None:
-    """When the first file of the last step was written."""
-    step = "second" if (files := list(directory.glob("**/data/second/*.parquet"))) else "first"
-    files = files or list(directory.glob(f"**/data/{step}/*.parquet"))
+def first_file(directory: Path, step: str) -> float | None:
+    """When the first file of the step's records was written, by the wall clock."""
+    files = (directory / "distilabel").glob(f"**/data/steps_outputs/{step}/*.parquet")
     return min((file.stat().st_mtime for file in files), default=None)
 
 
@@ -86,9 +86,10 @@ def main() -> None:
     go_offline(directory, DISTILABEL_LOG_LEVEL="ERROR")
     warnings.simplefilter("ignore")  # pydantic's, about distilabel's own fields
     pipeline = build(work, directory)
-    report = Report(directory, "distilabel", "openai", "datasets")
+    report, started = Report(directory, "distilabel", "openai", "datasets"), time.time()
     lost = write_records(directory, read_rows(work), answers(pipeline, work), report)
-    report.write(lost=lost)
+    first = first_file(directory, "first" if work["second_prompt"] is None else "second")
+    report.write(lost=lost, **({} if first is None else {"first_record_s": max(0.0, first - started)}))
 
 
 if __name__ == "__main__":
