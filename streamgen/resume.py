@@ -121,7 +121,7 @@ def past_of(store: Store) -> Past:
             (int(ticket or 0), msgspec.json.decode(_blob(settings)))
             for ticket, settings in store.read("SELECT ticket, settings FROM retunes ORDER BY ticket")
         ],
-        progress.letters.get(SOURCE, 0),
+        _bad_rows(store),
         _place(store, min(progress.open, default=progress.following)),
     )
 
@@ -170,6 +170,11 @@ def _paid_calls(store: Store, progress: Progress) -> Iterator[tuple[CallKey, Res
         for call in store.calls(page):
             if call.ticket in progress.open:
                 yield (call.ticket, call.stage, call.record, call.n), stored_response(bytes(call.response))
+
+
+def _bad_rows(store: Store) -> int:
+    (count,) = store.one("SELECT count(*) FROM letters WHERE stage = ?", SOURCE)
+    return int(count or 0)
 
 
 def _usage(progress: Progress) -> Usage:

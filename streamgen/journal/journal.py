@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
+from threading import Event
 from typing import Protocol, TypeVar, TypeVarTuple
 
 import anyio
@@ -11,8 +11,9 @@ from anyio.to_thread import run_sync
 
 from streamgen.errors import FatalError, JournalError
 from streamgen.journal.pages import Stored
-from streamgen.journal.progress import Cell, Row
+from streamgen.journal.progress import Cell
 from streamgen.journal.store import Store
+from streamgen.journal.writer import Queue, Signal, Taken, write_in_thread, write_inline
 
 COMMIT_INTERVAL_S = 0.02  # group commit: a sync of the disk costs milliseconds, so many rows share one
 _ROOM = 2000  # rows that may wait for a commit: some 2 MB, and ten commits' worth at 2,500 records a second
@@ -42,7 +43,7 @@ async def inline(work: Callable[[*Ts], T], *args: *Ts) -> T:
 class Journal:
     """Appends rows to the run's store. What is appended in order is durable in that order.
 
-    Invariant: rows move from `_pending` to the store in one transaction; `_committed` counts those that are there.
+    Invariant: rows move from `_queue` to the store in one transaction; `_committed` counts those that are there.
     """
 
     def __init__(self, store: Store, *, interval_s: float = COMMIT_INTERVAL_S) -> None:
@@ -53,11 +54,9 @@ class Journal:
         self.last_seq = store.last_seq  # of the last accepted record, committed or not
         self.committed_seq = self.last_seq
         self._interval_s = interval_s
-        self._pending: defaultdict[str, list[Row]] = defaultdict(list)
+        self._queue = Queue(Event() if store.path else Signal())
         self._appended = self._committed = 0
-        self._something = anyio.Event()
         self._commit_done = anyio.Event()
-        self._is_closed = False
         self._reader = Store(store.path, read_only=True) if store.path else store
         self._one_reader = anyio.Lock()
 
@@ -71,9 +70,7 @@ class Journal:
 
     def append(self, table: str, *cells: Cell) -> None:
         """One more row of a table."""
-        if not self._pending:
-            self._something.set()
-        self._pending[table].append(cells)
+        self._queue.append(table, cells)
         self._appended += 1
 
     def accept(self, ticket: int, record_id: str, body: bytes) -> int:
@@ -107,17 +104,20 @@ class Journal:
 
     async def run(self) -> None:
         """The writer: commits what was appended, at most once an interval, until `close`. Raises FatalError."""
-        while not self._is_closed or self._pending:
-            await self._something.wait()
-            if not self._is_closed:
-                await anyio.sleep(self._interval_s)
-            await self._commit()
-        self._announce()
+        write = write_in_thread if self.store.path else write_inline
+        try:
+            await write(self._queue, self.store, self._interval_s, self._on_commit)
+        except BaseException as error:  # whatever it is: readers that wait for its rows must hear of it
+            self.is_broken = True
+            if isinstance(error, JournalError):
+                raise JournalFailed(str(error)) from error
+            raise
+        finally:
+            self._announce()
 
     def close(self) -> None:
         """Nothing more will be appended: `run` commits the rest and returns."""
-        self._is_closed = True
-        self._something.set()
+        self._queue.close()
 
     def dispose(self) -> None:
         """Let go of the database."""
@@ -125,21 +125,10 @@ class Journal:
             self._reader.close()
         self.store.close()
 
-    async def _commit(self) -> None:
-        rows, self._pending = self._pending, defaultdict(list)
-        count, seq = self._appended, self.last_seq
-        if not self._is_closed:
-            self._something = anyio.Event()
-        try:
-            if rows:
-                await self.offload(self.store.commit, rows)
-        except BaseException as error:  # whatever it is: readers that wait for these rows must hear of it
-            self.is_broken = True
-            self._announce()
-            if isinstance(error, JournalError):
-                raise JournalFailed(str(error)) from error
-            raise
-        self._committed, self.committed_seq = count, seq
+    def _on_commit(self, rows: Taken) -> None:
+        self._committed += sum(map(len, rows.values()))
+        if records := rows.get("records"):
+            self.committed_seq += len(records)
         self._announce()
 
     def _announce(self) -> None:

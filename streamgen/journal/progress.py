@@ -64,8 +64,8 @@ class Progress(msgspec.Struct):
     """Totals of all that is in the journal, and which tickets are not settled.
 
     `following` is the first ticket without a trace; of those below it, the ones in `open` have no outcome. `tickets`
-    counts outcomes, `drops` records by stage and reason, `letters` dead letters by stage (one that comes again counts
-    again), `spent` is by model and stage. `holders` counts the open tickets of each page of calls.
+    counts outcomes, `drops` records by stage and reason, `spent` is by model and stage. `holders` counts the open
+    tickets of each page of calls.
     """
 
     following: int = 0
@@ -74,7 +74,6 @@ class Progress(msgspec.Struct):
     holders: dict[int, int] = {}
     tickets: dict[str, int] = {}
     drops: dict[str, dict[str, int]] = {}
-    letters: dict[str, int] = {}
     spent: dict[str, dict[str, Spent]] = {}
 
     def take(self, rows: Rows) -> Ended:
@@ -139,8 +138,6 @@ class Progress(msgspec.Struct):
         for drops in [row[2] for row in outcomes if isinstance(row[2], bytes)]:
             for stage, reason, records in _decode_drops(drops):
                 _add(self.drops.setdefault(stage, {}), reason, records)
-        for row in rows.get("letters", ()):
-            _add(self.letters, row[1], 1)
 
     def _pay(self, table: str, rows: Sequence[Row], answers: int) -> None:
         """Add calls to the sums of their model and stage."""

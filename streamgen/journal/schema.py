@@ -27,6 +27,7 @@ CREATE TABLE letters (
     columns BLOB NOT NULL, error TEXT NOT NULL, traceback TEXT NOT NULL,
     UNIQUE (ticket, stage, record)
 );
+CREATE INDEX letters_by_stage ON letters (stage);
 CREATE TABLE trials (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE rewards (n INTEGER PRIMARY KEY, trial INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE retunes (ticket INTEGER PRIMARY KEY, settings BLOB NOT NULL);

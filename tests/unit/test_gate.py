@@ -42,7 +42,7 @@ class Bench:
         return acks
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
-        return self.journal._pending.get(table, [])
+        return [row for name, row in self.journal._queue._rows if name == table]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 
 import anyio
 import anyio.lowlevel
@@ -163,3 +164,60 @@ def test_a_sink_gets_every_record_once_in_order_and_its_place_is_stored() -> Non
 
     run_virtual(main)
     assert [record.id for record in into] == [str(n) for n in range(1200)]
+
+
+class Jammed(Store):
+    """A commit waits until the test lets it go on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.sizes: list[int] = []
+        self.begun, self.free = Event(), Event()
+
+    def commit(self, rows: Rows) -> None:
+        self.sizes.append(sum(map(len, rows.values())))
+        self.begun.set()
+        self.free.wait()
+        super().commit(rows)
+
+
+async def test_a_loop_that_is_busy_does_not_hold_the_writer_back(tmp_path: Path) -> None:
+    store = Jammed(tmp_path / "run.db")
+    store.free.set()
+    journal = Journal(store)
+    async with anyio.create_task_group() as group:
+        group.start_soon(journal.run)
+        await anyio.lowlevel.checkpoint()
+        journal.accept(0, "0", b"{}")
+        assert store.begun.wait(60)  # this blocks the loop
+        journal.close()
+    assert (store.sizes, store.last_seq, journal.committed_seq) == ([1], 1, 1)
+    journal.dispose()
+
+
+async def test_what_comes_during_a_commit_is_the_next_one(tmp_path: Path) -> None:
+    store = Jammed(tmp_path / "run.db")
+    journal = Journal(store)
+    async with anyio.create_task_group() as group:
+        group.start_soon(journal.run)
+        await anyio.lowlevel.checkpoint()
+        journal.accept(0, "0", b"{}")
+        assert store.begun.wait(60)
+        for n in range(1, 6):
+            journal.accept(n, str(n), b"{}")
+        journal.close()
+        assert journal.committed_seq == 0
+        store.free.set()
+    assert (store.sizes, store.last_seq, journal.committed_seq) == ([1, 5], 6, 6)
+    journal.dispose()
+
+
+async def test_a_writer_that_is_cancelled_commits_what_was_appended(tmp_path: Path) -> None:
+    journal = Journal(Store(tmp_path / "run.db"), interval_s=1000.0)
+    async with anyio.create_task_group() as group:
+        group.start_soon(journal.run)
+        await anyio.lowlevel.checkpoint()
+        journal.accept(0, "0", b"{}")
+        group.cancel_scope.cancel()
+    assert journal.store.last_seq == 1
+    journal.dispose()

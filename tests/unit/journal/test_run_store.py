@@ -100,14 +100,12 @@ def test_totals_are_kept_with_the_rows_that_they_tell_of(store: Store) -> None:
             "outcomes": [(0, "accepted", None, None), (1, "dropped", drops, None), (2, "failed", None, "no")],
             "calls": [call(0), (*call(1)[:-4], 10, 5, 2, 0.5)],
             "wasted": [(2, "stage", "main", 1, 2, 3, 0.25), (2, "other", "main", 1, 2, 3, None)],
-            "letters": [(2, "stage", "2", b"{}", "no", "")],
         }
     )
     store.commit({"outcomes": [(3, "dropped", drops, None)], "wasted": [(3, "stage", "small", 1, 1, 1, None)]})
     progress = store.progress()
     assert progress.tickets == {"accepted": 1, "dropped": 2, "failed": 1}
     assert progress.drops == {"short": {"too_short": 4}, "new": {"duplicate": 2}}
-    assert progress.letters == {"stage": 1}
     assert progress.spent == {
         "main": {"stage": Spent(2, 6, 12, 8, 0.75, 1), "other": Spent(0, 3, 1, 2, 0.0, 3)},
         "small": {"stage": Spent(0, 1, 1, 1, 0.0, 1)},
