@@ -14,6 +14,7 @@ from streamgen.llm.line import Waiter
 from streamgen.llm.model import Request, Response
 from streamgen.llm.price import Estimate
 from streamgen.llm.retry import PAID, CallError, RetryPolicy, Tries
+from streamgen.llm.tokens import Expected
 from streamgen.record import NO_USAGE, Usage
 
 Afford: TypeAlias = Callable[[Estimate], bool]
@@ -35,9 +36,8 @@ class Attempt:
     _down: tuple[Lane, ...] = ()  # where a failure was no try
     _useless = 0
 
-    def __init__(self, request: Request, read: int, written: int, place: Waiter, afford: Afford | None = None) -> None:
-        self.request, self.place, self.afford = request, place, afford
-        self.read, self.written = read, written
+    def __init__(self, request: Request, expected: Expected, place: Waiter, afford: Afford | None = None) -> None:
+        self.request, self.expected, self.place, self.afford = request, expected, place, afford
 
     def failed(self, lane: Lane, took_s: float, error: CallError) -> None:
         """A request of this call failed."""
@@ -47,11 +47,13 @@ class Attempt:
     def cut(self, lane: Lane) -> None:
         """A request of this call was cut off; where the other one had answered, about what it takes was spent."""
         if self.is_answered:
-            self.paid += lane.pay(Usage(self.read, self.written))
+            _, read, written = self.expected
+            self.paid += lane.pay(Usage(read, written))
 
     def affords(self, lanes: Lanes) -> bool:
         """Whether the budget allows a second request."""
-        return self.afford is None or self.afford(lanes.estimate(self.read, self.written))
+        _, read, written = self.expected
+        return self.afford is None or self.afford(lanes.estimate(read, written))
 
     def total(self, response: Response) -> Response:
         """The response with all that was paid for it."""

@@ -81,6 +81,7 @@ class Ledger:
 
     def __init__(self, budget: Budget, clock: Callable[[], float]) -> None:
         self.budget = budget
+        self.is_open = budget == Budget()  # whether nothing is bounded
         self.weighs = budget.usd is not None or budget.tokens is not None  # whether estimates are needed at all
         self._clock, self._began = clock, clock()
         self._earlier_minutes = 0.0
@@ -103,6 +104,9 @@ class Ledger:
 
     def take(self, expected: Reservation) -> bool:
         """Set aside what a call will cost, if that can be had at once."""
+        if self.is_open:
+            self._in_flight += 1
+            return True
         if self._line or not self._has_room(expected):
             return False
         self._set_aside(expected)
@@ -121,13 +125,13 @@ class Ledger:
 
     def settle(self, reservation: Reservation, account: Account, usage: Usage) -> None:
         """Replace the estimate by what the call really took; its answer is of use."""
-        account.answered(usage)
+        account.paid(usage, 1)
         self._add(usage)
         self.refund(reservation)
 
     def settle_useless(self, reservation: Reservation, account: Account, usage: Usage) -> None:
         """The same for a call that was paid for in vain."""
-        account.paid(usage)
+        account.paid(usage, 0)
         self._add(usage)
         self.refund(reservation)
 

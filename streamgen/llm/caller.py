@@ -34,6 +34,8 @@ _encode = msgspec.json.Encoder().encode
 _decode_response = msgspec.json.Decoder(Response).decode
 _replace = msgspec.structs.replace
 
+_NOTHING = Reservation()
+
 
 class JournaledCaller:
     """Answers from the journal what was paid before, and pays, within the budget, for what was not.
@@ -106,7 +108,11 @@ class JournaledCaller:
         endpoint = self._endpoint(model)
         account = self.ledger.account(model, key[1])
         priority = self._priorities.get(key[1], 0)
-        reservation = await self._reserve(account, endpoint, request, priority)
+        reservation = _NOTHING
+        if self.ledger.is_open and not self._is_enough():
+            self.ledger.take(reservation)
+        else:
+            reservation = await self._reserve(account, endpoint, request, priority)
         try:
             response = await endpoint.call(request, priority=priority)
         except BaseException as error:

@@ -71,9 +71,9 @@ class Endpoint:
         when no lane of the endpoint can be used. What was paid without success stands in the `usage` of whatever is
         raised, a cancellation too.
         """
-        read, written = self._tokens(request)
-        place = Waiter(priority, self._clock(), read + written)
-        attempt = Attempt(request, read, written, place, afford)
+        expected = self._estimate.expect(request)
+        place = Waiter(priority, self._clock(), expected[1] + expected[2])
+        attempt = Attempt(request, expected, place, afford)
         grant = self._turns.start(place, place.arrived)
         try:
             while True:
@@ -95,7 +95,7 @@ class Endpoint:
 
     def estimate(self, request: Request) -> Estimate:
         """About what a call with this request will take, from its length and the answers so far."""
-        read, written = self._tokens(request)
+        _, read, written = self._estimate.expect(request)
         return self._lanes.estimate(read, written)
 
     def statistics(self) -> EndpointStatistics:
@@ -144,19 +144,17 @@ class Endpoint:
             f"{self._turns.line.waiting} waiting, {lanes.requests} sent>"
         )
 
-    def _tokens(self, request: Request) -> tuple[int, int]:
-        return self._estimate.prompt_tokens(request), self._estimate.completion_tokens(request)
-
     async def _ask(self, attempt: Attempt, request: Request, grant: Grant) -> Response:
         lane, pass_ = grant
         model = lane.model
         lane.requests += 1
         try:
             response = await (model.chat(request) if isinstance(request, ChatRequest) else model.complete(request))
-            usage = self._estimate.usage(request, response)
-            self._estimate.learn(request, usage)
+            usage = self._estimate.settle(attempt.expected, response)
             paid = lane.answered(pass_, self._clock(), usage, response.told)
             attempt.is_answered = True
+            if paid is response.usage and response.told is None:
+                return response
             return Response(response.text, response.finish_reason, paid, response.model, response.reasoning)
         except CallError as error:
             lane.failed(pass_, now := self._clock(), error)

@@ -25,6 +25,7 @@ class Lanes:
 
     def __init__(self, lanes: Sequence[Lane], retry: RetryPolicy) -> None:
         self.all = tuple(lanes)
+        self._only = self.all[0] if len(self.all) == 1 else None
         self._served = 0.0
         for number, lane in enumerate(self.all, 1):
             lane.name = lane.name or f"lane {number}"
@@ -32,11 +33,11 @@ class Lanes:
 
     def start(self, tokens: float, now: float, avoid: Collection[object] = ()) -> Grant | None:
         """Start a call of about `tokens`, on a lane that it need not avoid if one is free; None if none is."""
+        if self._only is not None:
+            return (self._only, self._only.start(tokens, now)) if self._only.ready_at(tokens, now) <= now else None
         free = [lane for lane in self.all if lane.ready_at(tokens, now) <= now]
         if not free:
             return None
-        if len(self.all) == 1:
-            return free[0], free[0].start(tokens, now)
         lane = min(free, key=lambda lane: (lane in avoid, max(lane.due, self._served)))
         self._served = max(lane.due, self._served)
         lane.due = self._served + 1 / lane.weight

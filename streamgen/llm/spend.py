@@ -65,14 +65,11 @@ class Account:
         """Dollars paid for an answer, as far as prices are known."""
         return self.usd / self.answers
 
-    def answered(self, usage: Usage) -> None:
-        """An answer of use came."""
-        self.answers += 1
-        self.learned = True
-        self.paid(usage)
-
-    def paid(self, usage: Usage) -> None:
-        """Something was paid, whether or not for an answer of use."""
+    def paid(self, usage: Usage, answers: int) -> None:
+        """Something was paid, for an answer of use or in vain."""
+        if answers:
+            self.answers += answers
+            self.learned = True
         self.requests += usage.calls
         self.prompt_tokens += usage.prompt_tokens
         self.completion_tokens += usage.completion_tokens

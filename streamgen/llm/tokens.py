@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from streamgen.llm.model import ChatRequest, Request, Response
 from streamgen.record import Usage
 
@@ -10,6 +12,10 @@ _WEIGHT = 0.05  # of the newest answer; about the last 20 count
 _MOST = 10**12  # more in one answer is no count; sums of them stay within what a database can add
 _LONGEST = 10**6  # tokens that are learned from: no model reads or writes more today
 _DENSEST = 4.0  # tokens a character: one a byte of UTF-8
+_TELLING = 100  # characters; the chat template rules the count of shorter prompts
+
+Expected: TypeAlias = tuple[int, int, int]
+"""Characters of a prompt, and about how many tokens will be read and written."""
 
 
 def characters(request: Request) -> int:
@@ -42,29 +48,40 @@ class TokenEstimate:
         self._per_character = 0.3  # English with a vocabulary of 32-200 k lies between 0.2 and 0.3
         self._answer: float | None = None
 
-    def prompt_tokens(self, request: Request) -> int:
-        """About how many tokens the model has to read."""
+    def expect(self, request: Request) -> Expected:
+        """How long the prompt is, and about how many tokens the model will read and write.
+
+        That is `max_tokens` written before the first answer, the running mean of answers after it.
+        """
+        size = characters(request)
         messages = len(request.messages) if isinstance(request, ChatRequest) else 0
-        return 1 + round(characters(request) * self._per_character) + messages * _MESSAGE_TOKENS
+        read = int(1.5 + size * self._per_character) + messages * _MESSAGE_TOKENS
+        most, mean = request.max_tokens, self._answer
+        if mean is None:
+            return size, read, 256 if most is None else most
+        written = int(mean + 0.5)
+        return size, read, written if most is None or written < most else most
 
-    def completion_tokens(self, request: Request) -> int:
-        """About how many it will write: `max_tokens` before the first answer, their running mean after it."""
-        most = request.max_tokens
-        if self._answer is None:
-            return 256 if most is None else most
-        mean = round(self._answer)
-        return mean if most is None else min(most, mean)
+    def settle(self, expected: Expected, response: Response) -> Usage:
+        """What the response used, by the server's count or, where it gives none, by a guess; later guesses learn of it.
 
-    def usage(self, request: Request, response: Response) -> Usage:
-        """What the response used: the server's count, or a guess where it gives none."""
+        A count that cannot be true teaches little.
+        """
+        size, expected_read, _ = expected
         usage = sane(response.usage)
-        if usage.tokens:
-            return usage
-        return Usage(self.prompt_tokens(request), 1 + round(len(response.text) * self._per_character))
+        read, written = usage.prompt_tokens, usage.completion_tokens
+        if not read and not written:
+            return self._guessed(expected_read, response)
+        if size >= _TELLING:
+            self._per_character += _WEIGHT * (min(read / size, _DENSEST) - self._per_character)
+        self._learn_written(written)
+        return usage
 
-    def learn(self, request: Request, usage: Usage) -> None:
-        """Take in the server's count of one call; one that cannot be true teaches little."""
-        if (read := characters(request)) >= 100:  # the chat template rules the count of shorter ones
-            self._per_character += _WEIGHT * (min(usage.prompt_tokens / read, _DENSEST) - self._per_character)
-        written = float(min(usage.completion_tokens, _LONGEST))
-        self._answer = written if self._answer is None else self._answer + _WEIGHT * (written - self._answer)
+    def _guessed(self, read: int, response: Response) -> Usage:
+        usage = Usage(read, 1 + round(len(response.text) * self._per_character))
+        self._learn_written(usage.completion_tokens)
+        return usage
+
+    def _learn_written(self, tokens: int) -> None:
+        written, mean = float(min(tokens, _LONGEST)), self._answer
+        self._answer = written if mean is None else mean + _WEIGHT * (written - mean)

@@ -25,24 +25,27 @@ def test_counts_that_cannot_be_are_cut(said: Usage, counted: Usage) -> None:
 def test_a_prompt_is_measured_by_what_such_prompts_took() -> None:
     estimate = TokenEstimate()
     for _ in range(200):
-        estimate.learn(LONG, Usage(500, 30))
-    assert estimate.prompt_tokens(LONG) == pytest.approx(500, abs=2)
-    assert estimate.completion_tokens(LONG) == 30
+        estimate.settle(estimate.expect(LONG), Response("x", usage=Usage(500, 30)))
+    size, read, written = estimate.expect(LONG)
+    assert (size, written) == (1000, 30)
+    assert read == pytest.approx(500, abs=2)
 
 
 @pytest.mark.parametrize("usage", [Usage(10**12, 10**12), Usage(10**12, 0), Usage(0, 10**12)])
 def test_a_mad_count_teaches_no_madness(usage: Usage) -> None:
     estimate = TokenEstimate()
     for _ in range(5):
-        estimate.learn(LONG, usage)
-    assert estimate.prompt_tokens(LONG) + estimate.completion_tokens(LONG) < 2 * 10**6
+        estimate.settle(estimate.expect(LONG), Response("x", usage=usage))
+    _, read, written = estimate.expect(LONG)
+    assert read + written < 2 * 10**6
 
 
 def test_before_the_first_answer_the_most_that_is_allowed_is_expected() -> None:
     request = ChatRequest(messages=(Message("user", "hi"),), max_tokens=77)
-    assert TokenEstimate().completion_tokens(request) == 77
+    assert TokenEstimate().expect(request) == (2, 6, 77)
 
 
 def test_an_answer_without_a_count_is_measured_by_its_length() -> None:
-    usage = TokenEstimate().usage(LONG, Response("x" * 100))
+    estimate = TokenEstimate()
+    usage = estimate.settle(estimate.expect(LONG), Response("x" * 100, usage=Usage(0, 0)))
     assert (usage.prompt_tokens, usage.completion_tokens, usage.calls, usage.cost_usd) == (301, 31, 1, None)
