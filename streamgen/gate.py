@@ -40,26 +40,26 @@ class Gate:
         self._graph, self._journal, self._demand, self._pace = graph, journal, demand, pace
         self._accepted, self._surplus = accepted, surplus
         self._metrics, self._on_unfit = metrics, on_unfit
-        self._linear = _path(graph, "") if all(len(graph.readers(s.name)) == 1 for s in graph.stages) else None
         self._records_of: dict[int, list[Record]] | None = {} if collect else None
 
     async def accept(self, block: Block) -> None:
         """The engine's sink: returning means that the records are kept."""
         await self._journal.room()
-        fresh: list[Record] = []
+        pace, fresh = self._pace, []
         for record, ack in zip(block.records, block.acks, strict=True):
-            if self._pace.is_full:
-                await self._pace.room()
-            stamped = record.with_meta(path=self._linear or _path(self._graph, record.id))
+            if pace.is_full:
+                await pace.room()
+            if not record.meta.path:  # where the graph branches, it is known only now
+                record = record.with_meta(path=_path(self._graph, record.id))
             try:
-                body = encode(stamped)
+                body = encode(record)
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
-                self._on_unfit(stamped, ack, error)
+                self._on_unfit(record, ack, error)
                 continue
-            if self._is_new(stamped, body, ack):
-                fresh.append(stamped)
+            if self._is_new(record, body, ack):
+                fresh.append(record)
             if self._records_of is not None:
-                self._records_of.setdefault(ack.ticket, []).append(stamped)
+                self._records_of.setdefault(ack.ticket, []).append(record)
         if fresh:
             self._metrics.update(fresh)
 

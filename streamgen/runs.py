@@ -55,7 +55,7 @@ class Run:
             collect=parts.controller is not None, on_unfit=clerk.unfit,
         )  # fmt: skip
         self._tickets = Tickets(
-            parts.rows, parts.tuning, parts.recipe.seed,
+            parts.rows, parts.tuning, parts.recipe.seed, path=parts.plan.graph.path,
             unsettled=parts.past.unsettled, following=parts.past.following,
             on_bad=clerk.bad_row, on_place=clerk.place,
         )  # fmt: skip

@@ -18,7 +18,8 @@ class Tickets:
     """Issues tickets 0, 1, 2 ...; on a resume first those that are not settled, then new ones.
 
     Ticket n gets the source's n-th row, whatever happened before. A row that cannot be read is reported to `on_bad`
-    and costs no credit. `on_place` hears now and then where the source is.
+    and costs no credit. `on_place` hears now and then where the source is. `path` is the records' way, where all go
+    the same.
     """
 
     def __init__(
@@ -27,13 +28,14 @@ class Tickets:
         tuning: Tuning,
         seed: int,
         *,
+        path: tuple[str, ...] = (),
         unsettled: Sequence[int] = (),
         following: int = 0,
         on_bad: Callable[[int, BadRow], Awaitable[None]],
         on_place: Callable[[Place], None] = lambda place: None,
     ) -> None:
         self.next_ticket = following
-        self._tuning, self._seed, self._on_bad = tuning, seed, on_bad
+        self._tuning, self._seed, self._path, self._on_bad = tuning, seed, path, on_bad
         numbers = chain(unsettled, count(following))
         self._issue = _paired(numbers, rows, on_place) if rows is not None else ((number, {}) for number in numbers)
 
@@ -47,7 +49,7 @@ class Tickets:
             if isinstance(row, BadRow):
                 await self._on_bad(ticket, row)
                 continue
-            meta = Meta(ticket=ticket, seed=self._seed, trial=tuned.trial, settings=tuned.overrides)
+            meta = Meta(ticket, (), self._path, self._seed, tuned.trial, tuned.overrides)
             records.append(Record(str(ticket), row, meta))
             acks.append(Ack(ticket, desk, tuned))
             if len(records) == credits:

@@ -23,6 +23,13 @@ class Graph(msgspec.Struct, frozen=True):
         """Who reads what `name` emits: stages, or the sink."""
         return tuple(stage.name for stage in self.stages if name in stage.inputs) or (SINK,)
 
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The stages that every record goes through; none where the graph branches."""
+        producers = [SOURCE, *(stage.name for stage in self.stages)]
+        is_linear = all(len(self.readers(name)) == 1 for name in producers) and self.writers(SINK) == 1
+        return tuple(producers[1:]) if is_linear else ()
+
     def writers(self, name: str) -> int:
         """How many write to `name`'s mailbox."""
         producers = [SOURCE, *(stage.name for stage in self.stages)]
