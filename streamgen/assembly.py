@@ -6,10 +6,10 @@ import asyncio
 from functools import partial
 from os.path import normpath
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from streamgen.control.controller import Controller
 from streamgen.engine.demand import Demand
 from streamgen.engine.stage import Remembering
 from streamgen.errors import RecipeError
@@ -27,6 +27,9 @@ from streamgen.record import decode
 from streamgen.resume import Past, adopt, memories_of, past_of, settled_records
 from streamgen.source import Rows
 from streamgen.tuning import Tuning
+
+if TYPE_CHECKING:
+    from streamgen.control.controller import Controller
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):

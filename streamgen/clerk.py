@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import anyio
 import msgspec
 
-from streamgen.control.agent import Reward, Trial
-from streamgen.control.controller import Controller
 from streamgen.engine.ack import Ack, Outcome
 from streamgen.engine.actor import Letter
 from streamgen.engine.graph import SINK, SOURCE
@@ -19,6 +18,10 @@ from streamgen.masking import mask
 from streamgen.record import Columns, Record
 from streamgen.source import BadRow, Place
 from streamgen.summary import End, RunStatistics
+
+if TYPE_CHECKING:
+    from streamgen.control.agent import Reward, Trial
+    from streamgen.control.controller import Controller
 
 _encode = msgspec.json.Encoder().encode
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
 
 from streamgen import registry
 from streamgen.context import Context
-from streamgen.control.binding import Variant, variants
-from streamgen.control.build import build_controller
-from streamgen.control.controller import Controller
 from streamgen.engine.graph import SOURCE, Graph, build_graph
 from streamgen.engine.stage import AwaitingHandler, Handler, Kind, Remembering, Result, Stage, Stateful, kind_of
 from streamgen.errors import RecipeError, suggestion
@@ -28,6 +25,10 @@ from streamgen.recipe import Recipe, StageSpec, check, with_defaults
 from streamgen.record import NO_USAGE, Record
 from streamgen.settings import Settings
 from streamgen.source import BadRow, Rows
+
+if TYPE_CHECKING:
+    from streamgen.control.binding import Variant
+    from streamgen.control.controller import Controller
 
 _PEEKED_ROWS = 100
 
@@ -109,8 +110,12 @@ def check_columns(recipe: Recipe, controller: Controller | None = None) -> None:
     """
     source = _source_columns(recipe)
     _check_flow(recipe.stages, source)
+    if controller is None:
+        return
+    from streamgen.control.binding import variants
+
     tunable = {spec.name: spec.settings for spec in recipe.stages if spec.settings is not None}
-    for variant in variants(controller.space, tunable) if controller else ():
+    for variant in variants(controller.space, tunable):
         try:
             check(varied := _varied(recipe, variant))
             _check_flow(varied.stages, source)
@@ -155,6 +160,8 @@ def _writes(spec: StageSpec) -> frozenset[str] | None:
 def _controller(recipe: Recipe, settings: Mapping[str, Settings | None]) -> Controller | None:
     if recipe.controller is None:
         return None
+    from streamgen.control.build import build_controller
+
     tunable = {name: own for name, own in settings.items() if own is not None}
     return build_controller(recipe.controller, tunable, recipe.seed, str(recipe.directory))
 

@@ -6,12 +6,11 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
 
 import msgspec
 
 from streamgen import registry
-from streamgen.control.build import ControllerSpec
 from streamgen.decode import check_settings, decode, need_table
 from streamgen.engine.run import Bounds
 from streamgen.errors import RecipeError, UnknownName
@@ -19,9 +18,11 @@ from streamgen.hints import hints_of
 from streamgen.journal.progress import Retain
 from streamgen.llm.budget import Budget
 from streamgen.llm.spec import ModelSpec
-from streamgen.recipe_file import override, read_raw
 from streamgen.record import Value
 from streamgen.settings import Settings
+
+if TYPE_CHECKING:
+    from streamgen.control.build import ControllerSpec
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -120,6 +121,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises RecipeError with the `$.path` of the first thing that is wrong.
         """
+        from streamgen.recipe_file import override, read_raw
+
         path = Path(path)
         return cls.parse(override(read_raw(path), overrides), path.absolute().parent)
 
@@ -138,7 +141,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             sinks=tuple(_part("sinks", sink, f"$.sinks[{i}]") for i, sink in enumerate(top.sinks)),
             metrics=tuple(_part("metrics", metric, f"$.metrics[{i}]") for i, metric in enumerate(top.metrics)),
             run=decode(top.run, RunSpec, "$.run"),
-            controller=None if top.controller is None else decode(top.controller, ControllerSpec, "$.controller"),
+            controller=None if top.controller is None else _controller(top.controller),
             finish=None if top.finish is None else decode(top.finish, FinishSpec, "$.finish"),
             directory=directory,
             raw=raw,
@@ -198,6 +201,12 @@ def _check_prices(recipe: Recipe) -> None:
 
 def _has_price(spec: object) -> bool:
     return isinstance(spec, ModelSpec) and (spec.is_priced or spec.provider == "local")
+
+
+def _controller(raw: Mapping[str, Any]) -> ControllerSpec:
+    from streamgen.control.build import ControllerSpec
+
+    return decode(raw, ControllerSpec, "$.controller")
 
 
 def _stage(raw: Mapping[str, Any], path: str, directory: Path) -> StageSpec:

@@ -6,11 +6,10 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from streamgen.control.agent import Reward, Trial
 from streamgen.engine.graph import SOURCE
 from streamgen.engine.stage import Memory
 from streamgen.errors import RecipeError
@@ -22,6 +21,9 @@ from streamgen.llm.spec import ModelSpec
 from streamgen.recipe import Part, Recipe
 from streamgen.record import Record, Usage, Value, decode
 from streamgen.source import Place
+
+if TYPE_CHECKING:
+    from streamgen.control.agent import Reward, Trial
 
 _RECIPE = "recipe"
 _TICKET = re.compile(r"\d+")
@@ -101,6 +103,8 @@ def past_of(store: Store) -> Past:
     (sessions, seconds) = store.one("SELECT count(*), coalesce(sum(seconds), 0) FROM sessions")
     if not sessions:
         return Past()
+    from streamgen.control.agent import Reward, Trial
+
     progress = store.progress()
     traces = [left for left in progress.open.values() if left]
     return Past(

@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import msgspec
@@ -15,7 +15,6 @@ from anyio.abc import TaskStatus
 from streamgen.assembly import Parts, assemble, recall
 from streamgen.clerk import Clerk
 from streamgen.context import Context, StageContext
-from streamgen.control.controller import ControllerSummary
 from streamgen.engine.ack import Ack
 from streamgen.engine.run import Engine, Source
 from streamgen.errors import BudgetExhausted, RecipeError, StreamgenError
@@ -28,6 +27,9 @@ from streamgen.record import Record, Value, decode
 from streamgen.summary import EXIT_CODES, End, Reason, RunStatistics, Summary
 from streamgen.tickets import Tickets
 from streamgen.tuning import Tuned
+
+if TYPE_CHECKING:
+    from streamgen.control.controller import ControllerSummary
 
 T = TypeVar("T")
 

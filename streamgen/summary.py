@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from streamgen.control.controller import ControllerSummary
 from streamgen.engine.statistics import EngineStatistics
 from streamgen.llm.budget import Spent
-from streamgen.llm.statistics import EndpointStatistics
 from streamgen.llm.spend import Spend
+from streamgen.llm.statistics import EndpointStatistics
 from streamgen.record import Value
+
+if TYPE_CHECKING:
+    from streamgen.control.controller import ControllerSummary
 
 Reason: TypeAlias = Literal["running", "done", "source_ended", "budget", "interrupted", "stopped", "failed"]
 

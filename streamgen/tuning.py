@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamgen.context import StageContext
-from streamgen.control.binding import with_values
-from streamgen.control.controller import Controller
-from streamgen.control.space import by_stage
 from streamgen.errors import RecipeError, UnknownName
 from streamgen.record import Value
 from streamgen.settings import Settings
+
+if TYPE_CHECKING:
+    from streamgen.control.controller import Controller
 
 _KEPT = 64  # settings that are kept ready: more than the trials that are in flight at once
 
@@ -84,6 +84,11 @@ class Tuning:
 
     def _applied(self, overrides: Mapping[str, Value]) -> Mapping[str, Settings | None]:
         stages = dict(self.base)
+        if not overrides:
+            return stages
+        from streamgen.control.binding import with_values
+        from streamgen.control.space import by_stage
+
         known = {key: value for key, value in overrides.items() if value is not None}
         for name, values in by_stage(known).items():
             if not name:
