@@ -16,7 +16,7 @@ from streamgen.settings import Settings
 
 T = TypeVar("T")
 
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*?)`(?: - at `\$(?P<path>.*)`)?$")
+_UNKNOWN = r"Object contains unknown field `(?P<field>.*?)`(?: - at `\$(?P<path>.*)`)?$"
 _UNIONS = (typing.Union, types.UnionType)
 _AT = re.compile(r"(?P<message>.*) - at `\$(?P<path>.*)`$", re.DOTALL)
 
@@ -51,7 +51,7 @@ def check_settings(settings: msgspec.Struct, path: str) -> None:
 
 def explained(message: str, type_: Any, path: str) -> RecipeError:
     """msgspec's message with the recipe's path, and the known names where a name is unknown."""
-    if found := _UNKNOWN.match(message):
+    if found := re.match(_UNKNOWN, message):
         inner = found["path"] or ""
         return UnknownName("setting", found["field"], _fields_at(type_, inner), path + inner)
     found = _AT.match(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_SECRET = re.compile(r"\b(sk|pk|rk|hf|gsk|xai)[-_][A-Za-z0-9_\-]{8,}|(?<=Bearer )\S+")
+_SECRET = r"\b(sk|pk|rk|hf|gsk|xai)[-_][A-Za-z0-9_\-]{8,}|(?<=Bearer )\S+"
 
 
 def mask(text: str) -> str:
@@ -13,4 +13,4 @@ def mask(text: str) -> str:
     >>> mask("401 for sk-abcdefgh12345678")
     '401 for ***'
     """
-    return _SECRET.sub("***", text)
+    return re.sub(_SECRET, "***", text)

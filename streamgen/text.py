@@ -9,7 +9,7 @@ from streamgen.record import Record, Value
 
 # Chinese, Japanese and Thai are written without spaces: there, each character counts as a word.
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_ANY_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+(?:['’][^\W{_UNSPACED}]+)*")
+_ANY_WORD = rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+(?:['’][^\W{_UNSPACED}]+)*"
 _ASCII_WORD = re.compile(r"\w+(?:'\w+)*", re.ASCII)
 
 
@@ -35,4 +35,5 @@ def words(text: str) -> list[str]:
     >>> words("Don't panic: 東京 in 2 days!")
     ["don't", 'panic', '東', '京', 'in', '2', 'days']
     """
-    return (_ASCII_WORD if text.isascii() else _ANY_WORD).findall(text.casefold())
+    folded = text.casefold()
+    return _ASCII_WORD.findall(folded) if text.isascii() else re.findall(_ANY_WORD, folded)

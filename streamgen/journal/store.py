@@ -27,8 +27,6 @@ from streamgen.journal.schema import APPLICATION_ID, INSERTS, LOG_BYTES, PAGE_BY
 
 FILE_NAME = "run.db"
 
-_decode_progress = msgspec.json.Decoder(Progress).decode
-
 
 class Store:
     """One run's database. `path` None keeps it in a private temporary file that vanishes with the process.
@@ -70,7 +68,7 @@ class Store:
         """How far the run is, as of the last commit."""
         found = self.read("SELECT body FROM progress")
         with _explained(self.path):
-            return _decode_progress(_bytes(found[0][0])) if found else Progress()
+            return msgspec.json.decode(_bytes(found[0][0]), type=Progress) if found else Progress()
 
     def read(self, query: str, *parameters: Cell) -> list[tuple[Cell, ...]]:
         """All rows of a query."""

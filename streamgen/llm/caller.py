@@ -31,7 +31,6 @@ CallKey: TypeAlias = tuple[int, str, str, int]
 _RUN_ID = "run.id"
 
 _encode = msgspec.json.Encoder().encode
-_decode_response = msgspec.json.Decoder(Response).decode
 _replace = msgspec.structs.replace
 
 _NOTHING = Reservation()
@@ -192,4 +191,4 @@ def _paid(usage: Usage) -> tuple[int, int, int, float | None]:
 
 def stored_response(body: bytes) -> Response:
     """A response as the journal keeps it."""
-    return _decode_response(body)
+    return msgspec.json.decode(body, type=Response)

@@ -15,8 +15,8 @@ from streamgen.llm.limits import Limits
 from streamgen.llm.price import Price
 from streamgen.llm.retry import Count, Positive, RetryPolicy
 
-_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_HEADER = re.compile(r"authorization|cookie|key|secret|token", re.IGNORECASE)
+_REFERENCE = r"env:[A-Za-z_][A-Za-z0-9_]*"
+_SECRET_HEADER = r"(?i)authorization|cookie|key|secret|token"
 
 
 _Weight = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
@@ -109,10 +109,10 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def _check_secrets(api_key: str | None, headers: Mapping[str, str]) -> None:
     # ValueError becomes a validation error with its `$.path` when a recipe is decoded.
     # What stands there may be a key, so no message repeats it.
-    if api_key is not None and not _REFERENCE.fullmatch(api_key):
+    if api_key is not None and not re.fullmatch(_REFERENCE, api_key):
         raise ValueError('`api_key` must name an environment variable, as "env:OPENAI_API_KEY"; keys stay outside')
     for name, value in headers.items():
-        if _SECRET_HEADER.search(name) and not _REFERENCE.fullmatch(value):
+        if re.search(_SECRET_HEADER, name) and not re.fullmatch(_REFERENCE, value):
             raise ValueError(f'the header {name!r} must name an environment variable, as "env:MY_VARIABLE"')
 
 
@@ -120,7 +120,7 @@ def resolve_key(reference: str | None, path: str = "") -> str | None:
     """The secret that `env:NAME` refers to, None for None. Raises RecipeError when the variable is not set."""
     if reference is None:
         return None
-    if not _REFERENCE.fullmatch(reference):
+    if not re.fullmatch(_REFERENCE, reference):
         raise RecipeError('a key must be given as "env:NAME", the name of an environment variable', path)
     name = reference.removeprefix("env:")
     if not (key := os.environ.get(name, "").strip()):
@@ -131,6 +131,6 @@ def resolve_key(reference: str | None, path: str = "") -> str | None:
 def resolve_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers with each `env:NAME` replaced by the variable's value."""
     return {
-        name: (resolve_key(value, f"headers.{name}") or "") if _REFERENCE.fullmatch(value) else value
+        name: (resolve_key(value, f"headers.{name}") or "") if re.fullmatch(_REFERENCE, value) else value
         for name, value in headers.items()
     }

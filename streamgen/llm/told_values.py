@@ -16,11 +16,9 @@ _DURATION = re.compile(rf"(?:{_STEP.pattern}\s*)+")
 _EPOCH = 1e8  # more seconds than any limit resets in: a time since 1970
 _EPOCH_MS = 1e11
 _CLOCKS_AGREE_S = 2.0  # `Date` has whole seconds, and takes a while to come
-_ITEM = re.compile(r'("[^"]*"|[^\s,;="]+)(?:=([\d.]+))?((?:\s*;\s*[a-z]+=(?:"[^"]*"|[^\s,;]+))*)')
-_PARAMETER = re.compile(r'([a-z]+)=("[^"]*"|[^\s,;]+)')
-_WAIT = re.compile(
-    rb'(?:try again in|retry after|retryDelay"\s*:)\s*"?(\d[\d.]*\s*[a-z]*(?:\d[\d.]*[a-z]+)*)', re.IGNORECASE
-)
+_ITEM = r'("[^"]*"|[^\s,;="]+)(?:=([\d.]+))?((?:\s*;\s*[a-z]+=(?:"[^"]*"|[^\s,;]+))*)'
+_PARAMETER = r'([a-z]+)=("[^"]*"|[^\s,;]+)'
+_WAIT = rb'(?i)(?:try again in|retry after|retryDelay"\s*:)\s*"?(\d[\d.]*\s*[a-z]*(?:\d[\d.]*[a-z]+)*)'
 _WORDS = {"milliseconds": "ms", "millisecond": "ms", "seconds": "s", "second": "s", "minutes": "m", "minute": "m"}
 
 
@@ -66,7 +64,7 @@ def retry_after_s(headers: Mapping[str, str], clock: Callable[[], float]) -> flo
 
 def wait_in_text(body: bytes) -> float | None:
     """The seconds that a refusal's text asks to wait: "Please try again in 7m3.2s", `"retryDelay": "31s"`."""
-    found = _WAIT.search(body[:8192])
+    found = re.search(_WAIT, body[:8192])
     if not found:
         return None
     text = found[1].decode("ascii", "replace").lower()
@@ -93,12 +91,12 @@ def structured(text: str) -> dict[str, dict[str, float]]:
     {'': {'q': 100.0, 'w': 60.0}}
     """
     members: dict[str, dict[str, float]] = {}
-    for item in _ITEM.finditer(text):
+    for item in re.finditer(_ITEM, text):
         name, value, more = item.groups()
         if _is_other_unit(more):
             continue
         member = members.setdefault(name if name.startswith('"') else "", {})
-        for key, said in ((name, value), ("q", name), *_PARAMETER.findall(more)):
+        for key, said in ((name, value), ("q", name), *re.findall(_PARAMETER, more)):
             if (number := _number(said or "")) is not None and number >= 0:
                 member[key.lower()] = number
     return members

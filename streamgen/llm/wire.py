@@ -73,7 +73,6 @@ class _LooseAnswer(msgspec.Struct):
 
 
 _strictly = msgspec.json.Decoder(Answer).decode
-_loosely = msgspec.json.Decoder(_LooseAnswer).decode
 
 
 def decode(data: bytes) -> Answer:
@@ -105,7 +104,7 @@ def usage_of(counts: Counts | None) -> Usage:
 def _loose(data: bytes, why: msgspec.ValidationError) -> Answer:
     """For counts as strings or floats, text in parts, names that are none."""
     try:
-        answer = _loosely(data)
+        answer = msgspec.json.decode(data, type=_LooseAnswer)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Unreadable(str(why)) from why
     usage = answer.usage if isinstance(answer.usage, Mapping) else {}
