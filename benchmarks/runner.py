@@ -102,6 +102,7 @@ class Session:
         script = ROOT / "benchmarks" / "clients" / f"{_SCRIPTS.get(self._client, self._client)}.py"
         command = [python_of(self._client), str(script), str(self._file), str(self._out)]
         env = {**os.environ, "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "sk-none"}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has byte code: what is read from here needs it too
         return Process(command, self._core, env=env, output=self._log)
 
     def run(self) -> tuple[Usage, float]:

@@ -6,10 +6,29 @@ import sys
 import venv
 from pathlib import Path
 
+import anyio
 import pytest
+
+from streamgen.testing import ScriptedServer
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"jax", "flax", "optax", "numpy", "aiohttp", "openai", "sklearn", "rich", "click", "sqlite3", "jinja2"}
+OTHER_RUNS = {  # what a chat over HTTP, from JSONL to JSONL, has no use for
+    "click", "jinja2", "numpy", "openai", "rich", "structlog", "fractions", "statistics", "tomllib",
+    "streamgen.control", "streamgen.llm.ask", "streamgen.llm.ladder", "streamgen.llm.sandbox", "streamgen.llm.schema",
+    "streamgen.llm.structured", "streamgen.recipe_file", "streamgen.report", "streamgen.testing",
+}  # fmt: skip
+PLAIN_RUN = """
+import sys, streamgen
+model = {"base_url": sys.argv[1], "model": "m"}
+chat = {"name": "chat", "type": "chat", "model": "m", "prompt": "{{ prompt }}"}
+recipe = {
+    "models": {"m": model}, "source": {"type": "jsonl", "path": sys.argv[2] + "/in.jsonl"}, "stages": [chat],
+    "sinks": [{"type": "jsonl"}], "metrics": [{"type": "counts"}],
+}
+assert streamgen.run(recipe, directory=sys.argv[2] + "/run").statistics.accepted == 1
+print(*sys.modules)
+"""
 
 LAYERS = ["generate", "quality", "privacy", "metrics", "report", "control", "llm", "journal", "engine"]
 UPPER = {"generate", "quality", "privacy", "metrics", "control"}  # one layer: neighbours may share code
@@ -34,6 +53,13 @@ def test_import_loads_nothing_heavy() -> None:
     code = "import sys, streamgen; print(' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert HEAVY.isdisjoint(ended.stdout.split())
+
+
+async def test_a_plain_run_loads_only_what_it_uses(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"prompt": "hi"}')
+    async with ScriptedServer() as server:
+        ended = await anyio.run_process([sys.executable, "-c", PLAIN_RUN, server.base_url, str(tmp_path)])
+    assert OTHER_RUNS.isdisjoint(ended.stdout.decode().split())
 
 
 def test_the_public_names_all_load() -> None:
