@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 _UNKNOWN = r"Object contains unknown field `(?P<field>.*?)`(?: - at `\$(?P<path>.*)`)?$"
 _UNIONS = (typing.Union, types.UnionType)
-_AT = re.compile(r"(?P<message>.*) - at `\$(?P<path>.*)`$", re.DOTALL)
+_AT = r"(?s)(?P<message>.*) - at `\$(?P<path>.*)`$"
 
 
 def decode(raw: object, type_: type[T], path: str = "$") -> T:
@@ -54,7 +54,7 @@ def explained(message: str, type_: Any, path: str) -> RecipeError:
     if found := re.match(_UNKNOWN, message):
         inner = found["path"] or ""
         return UnknownName("setting", found["field"], _fields_at(type_, inner), path + inner)
-    found = _AT.match(message)
+    found = re.match(_AT, message)
     said, inner = (found["message"], found["path"]) if found else (message, "")
     return RecipeError(_plain(said) + _choices_at(type_, inner, said), path + inner)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class StreamgenError(Exception):
@@ -104,6 +103,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     >>> suggestion("lenght", ["length", "chat"])
     "; did you mean 'length'? known: chat, length"
     """
+    from difflib import get_close_matches
+
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import blake2b
@@ -172,7 +172,7 @@ def run_id_of(store: Store) -> bytes:
     """What tells this run's calls from those of any other: drawn once, at the run's beginning."""
     if (found := store.fact(_RUN_ID)) is not None:
         return found
-    drawn = secrets.token_bytes(16)
+    drawn = os.urandom(16)
     store.commit({"facts": [(_RUN_ID, drawn)]})
     return drawn
 
