@@ -86,7 +86,7 @@ class Session:
             "records": workload.records,
             "prompts": str(self._prompts),
             "second_prompt": workload.second_prompt,
-            "concurrency": workload.concurrency,
+            "concurrency": workload.concurrency_of(self._client),
             "timeout_s": workload.timeout_s,
             "requests_per_minute": workload.requests_per_minute,
             "tokens_per_minute": workload.tokens_per_minute,

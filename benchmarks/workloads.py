@@ -16,6 +16,8 @@ from benchmarks.endpoint.latency import service_s
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the table. `concurrency` None leaves it to the client; `clients` are those that it is for.
 
+    `adaptive` clients are not told the concurrency either: finding it is their default.
+
     `kill_at` is the share of the records after which the client is killed, and then started again to go on.
     `journal` off runs streamgen without a directory; `loop` is the floor's event loop.
     """
@@ -34,6 +36,11 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     kill_at: float | None = None
     loop: str = "uvloop"
     clients: tuple[str, ...] = ()
+    adaptive: tuple[str, ...] = ()
+
+    def concurrency_of(self, client: str) -> int | None:
+        """What this client is told."""
+        return None if client in self.adaptive else self.concurrency
 
 
 _SECOND = "Say in one sentence what this text is about, and for whom it was written: {text}"
@@ -54,7 +61,10 @@ _TABLE = (
         name="W2hedged", about="W2 with a second request for the slowest per cent",
         endpoint=_TAIL, records=2_000, second_prompt=_SECOND, hedge=True, clients=_OURS,
     ),
-    Workload(name="W3", about="100 requests/s that the client is not told of", endpoint=_LIMITED, records=3_000),
+    Workload(
+        name="W3", about="100 requests/s that the client is not told of; 64 at once, streamgen finds its concurrency",
+        endpoint=_LIMITED, records=3_000, adaptive=("streamgen",),
+    ),
     Workload(
         name="W3told", about="100 requests/s that the client is told of",
         endpoint=_LIMITED, records=3_000, requests_per_minute=6_000,

@@ -12,6 +12,8 @@ MOST_CONCURRENCY = 1024
 FIRST_CONCURRENCY = 10  # TCP's initial window (RFC 6928)
 _STEP = 0.125  # of the smallest probe: two calls at 16
 _SPREAD_S = 2.0  # over half of which a full cap is spread at most: a slow answer keeps nobody waiting
+# After a refusal calls are spread more exactly: sent in waves, they find the burst of a rate to be a cap.
+_WATCHFUL_S = 0.002
 _HALF = 0.5
 _CALLS_A_PROBE = 100  # after a refusal; a probe costs one or two of them
 _SPACING = 2.0  # calls are sent up to twice as fast as the cap and the latency say (Linux: tcp_pacing_ss_ratio)
@@ -67,12 +69,13 @@ class Level:
 class Concurrency:
     """A cap that climbs while more calls at once bring more, and looks around from time to time.
 
-    It doubles each round (TCP's slow start), until a doubling brings no more (BBR's start-up), then compares the
-    level with one an eighth above or below and keeps the better one (PCC: Dong et al., NSDI 2015), where better is
-    throughput over a small power of the concurrency, and stays for longer each time that nothing was better. By
-    Little's law the latency at a level is the throughput, if the level is used: a phase in which calls did not wait
-    for the cap says nothing and changes nothing (RFC 7661). Netflix's gradient2 and TCP Vegas compare with the
-    shortest latency instead; heavy tails and batching servers defeat that.
+    It doubles each round, as soon as half of the calls at a level have ended (TCP's slow start), until a doubling
+    brings no more (BBR's start-up), then compares the level with one an eighth above or below and keeps the better one
+    (PCC: Dong et al., NSDI 2015), where better is throughput over a small power of the concurrency, and stays for
+    longer each time that nothing was better. By Little's law the latency at a level is the throughput, if the level is
+    used: a phase in which calls did not wait for the cap says nothing and changes nothing (RFC 7661). Netflix's
+    gradient2 and TCP Vegas compare with the shortest latency instead; heavy tails and batching servers defeat that.
+    From 10 to 64 calls at once it takes 3 latencies of 20 ms or 200 ms, and 4.6 of 1 s, where they are spread more.
 
     Invariant: 1 <= limit <= MOST_CONCURRENCY.
     """
@@ -80,6 +83,7 @@ class Concurrency:
     __slots__ = (
         "_base", "_base_limit", "_broken", "_direction", "_dwell", "_ended", "_from", "_is_starting", "_level",
         "_lowest", "_probe_from", "_rest", "_step", "_target", "is_paced", "limit", "spacing_s",
+        "tolerance_s",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -92,6 +96,7 @@ class Concurrency:
         self._step = _STEP
         self._lowest = MOST_CONCURRENCY  # the fewest others that a call that broke found
         self.spacing_s = 0.0
+        self.tolerance_s = TOLERANCE_S  # how late a timer may be at no cost
         self._rest = self._dwell = 1  # phases until the next probe
         self._broken = self._ended = 0
         self.is_paced = False  # by a rate that was learned
@@ -121,13 +126,8 @@ class Concurrency:
 
     def refused(self, admitted: int, sent: int) -> None:
         """The server took `admitted` calls and no more."""
+        self.tolerance_s = _WATCHFUL_S
         self._settle(admitted if admitted < self.limit else int(self.limit * _CUT), sent)
-
-    def start_over(self, admitted: int, sent: int) -> None:
-        """Something else than the concurrency is limited: begin with what was admitted, and double again."""
-        self.limit = max(2, min(admitted, self.limit))
-        self._is_starting, self._base, self._probe_from = True, None, 0
-        self._begin(sent, self.limit)
 
     def broken(self, others: int, sent: int) -> bool:
         """A call was lost as calls are under load; whether so many were that the cap was cut."""
@@ -154,23 +154,31 @@ class Concurrency:
     def _begin(self, sent: int, calls: int) -> None:
         self._level = Level()
         self._from = sent
-        self._target = calls if self._is_starting else max(calls, _LEAST_CALLS)
+        self._target = max(1, calls // 2) if self._is_starting else max(calls, _LEAST_CALLS)
 
     def _phase_ended(self, sent: int) -> None:
         level = self._level
-        self.spacing_s = min(level.seconds / level.calls, _SPREAD_S) / (_SPACING * self.limit)
-        if self.spacing_s * self.limit < TOLERANCE_S:  # none of it would be seen
-            self.spacing_s = 0.0
         if self.is_paced and level.full < _HALF * level.calls:
             self._make_room(level, sent)
         elif level.full * self.limit < _HALF * level.calls and not self._is_crowded(level):
             self._unused(sent)
-        elif self._is_starting:
+        else:
+            self._judge(level, sent)
+            self._space(level.seconds / level.calls)
+
+    def _judge(self, level: Level, sent: int) -> None:
+        if self._is_starting:
             self._started(level, sent)
         elif self._probe_from:
             self._probed(level, sent)
         else:
             self._dwelled(level, sent)
+
+    def _space(self, seconds: float) -> None:
+        """Spread calls over a part of the time that one takes."""
+        self.spacing_s = min(seconds, _SPREAD_S) / (_SPACING * self.limit)
+        if self.spacing_s * self.limit < self.tolerance_s:  # none of it would be seen
+            self.spacing_s = 0.0
 
     def _make_room(self, level: Level, sent: int) -> None:
         """The rate is what limits: the cap only keeps out of its way."""
@@ -187,6 +195,7 @@ class Concurrency:
 
     def _unused(self, sent: int) -> None:
         """Too few calls came for the cap: leave a probe, learn nothing."""
+        self.spacing_s = 0.0
         if self._probe_from:
             self.limit, self._probe_from = self._probe_from, 0
         self._begin(sent, self.limit if self._is_starting else _ROUNDS * self.limit)

@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 
 from streamgen.llm.bucket import TOLERANCE_S, Bucket
-from streamgen.llm.concurrency import Concurrency
-from streamgen.llm.pacer import Pacer
+from streamgen.llm.concurrency import FIRST_CONCURRENCY, Concurrency
+from streamgen.llm.pacer import Bounce, Pacer
 from streamgen.llm.refusals import Refusals
 from streamgen.llm.retry import Count, Positive
 from streamgen.llm.told import Told
@@ -27,6 +27,10 @@ _TOKEN_BURST_S = 1.0  # the shortest period that providers enforce a limit over 
 # The tokens in flight are known only when they end; a call reserves so many mean errors of the estimates on top.
 _SPARE = 2.0
 _WEIGHT = 0.05  # of the newest error; the estimates weigh theirs alike
+_INSTANT_S = 1e-4
+# A told concurrency is taken up at once where answers come at once, and otherwise within 2 ms a call: so a rate that
+# nobody told refuses a few calls at the start, and not all but the first.
+_OPENING = 500.0
 _STOP_S = 1.0  # where a server does not say for how long; then twice that, three times ...
 
 
@@ -59,8 +63,8 @@ class Limiter:
     """
 
     __slots__ = (
-        "_auto", "_clock", "_crowd", "_fixed", "_held_until", "_is_told", "_pacer", "_rate_before", "_refusals",
-        "_request_window", "_requests", "_sent", "_skew_s", "_spaced_due", "_started_at", "_surprise",
+        "_auto", "_clock", "_crowd", "_fixed", "_held_until", "_is_told", "_opening", "_pacer", "_rate_before", "_refusals",
+        "_request_window", "_requests", "_sent", "_skew_s", "_spaced_due", "_started_at", "_stops", "_surprise",
         "_token_window", "_tokens", "in_flight",
     )  # fmt: skip
 
@@ -70,6 +74,8 @@ class Limiter:
         self._tokens = Bucket(tokens / _TOKEN_WINDOW_S, tokens / 60 * _TOKEN_BURST_S) if tokens else None
         self._auto = Concurrency() if limits.concurrency == "auto" else None
         self._fixed = AUTO_CONCURRENCY if limits.concurrency == "auto" else limits.concurrency
+        is_wide = self._auto is None and self._fixed > FIRST_CONCURRENCY
+        self._opening = Bucket(_OPENING, FIRST_CONCURRENCY) if is_wide else None  # until so many have started
         self._pacer: Pacer | None = None  # from the first refusal on
         self._refusals = Refusals()
         self._request_window, self._token_window = Window(), Window()
@@ -79,6 +85,7 @@ class Limiter:
         self._skew_s = 0.0
         self._surprise = 0.0  # by how many tokens estimates are wrong, in the mean
         self._sent = 0
+        self._stops = 0  # since something passed
         self._crowd = -1  # since the last cut
         self.in_flight = 0
 
@@ -96,7 +103,9 @@ class Limiter:
             self._jump(now)
         at = self._held_until
         if auto is not None and auto.spacing_s:
-            at = max(at, self._spaced_due - TOLERANCE_S)
+            at = max(at, self._spaced_due - auto.tolerance_s)
+        if self._opening is not None:
+            at = max(at, self._opening.ready_at(1.0))
         if self._pacer is not None:
             at = max(at, self._pacer.ready_at())
         if self._requests is not None:
@@ -116,6 +125,10 @@ class Limiter:
         auto = self._auto
         if auto is not None and auto.spacing_s:
             self._spaced_due = max(self._spaced_due, at) + auto.spacing_s
+        if self._opening is not None:
+            self._opening.take(1.0, at)
+            if self._sent >= self._fixed:
+                self._opening = None
         if self._pacer is not None:
             self._pacer.take(at)
         if self._requests is not None:
@@ -153,6 +166,8 @@ class Limiter:
             self._jump(now)
         self._clock = now
         self._refusals.has_passed = True
+        if self._opening is not None:
+            self._opening.give_back(2.0, -math.inf)  # one for it, and one more
         if self._auto is not None:
             self._auto.answered(pass_.number, now - pass_.at, used_tokens, self.in_flight, self._sent)
         if told is not None:
@@ -170,11 +185,10 @@ class Limiter:
         """
         at = self._time(now)
         admitted = self._refusals.admitted(pass_.others, pass_.refused)
-        if self._refusals.take(pass_.number, self._sent):
-            self._give_way(pass_, at, admitted, by_rate=by_rate)
+        is_first = self._refusals.take(pass_.number, self._sent, pass_.at + self._skew_s)
+        self._give_way(pass_, at, admitted, by_rate=by_rate, is_first=is_first)
+        if is_first:
             self._stop_if_nothing_passes(told, at, admitted)
-        else:
-            self._learned_pacer().count_refusal()
         if told is not None:
             self._hear(told, pass_, at)
         self._finish(pass_, at, 0.0)
@@ -205,36 +219,38 @@ class Limiter:
             self._pacer = Pacer()
         return self._pacer
 
-    def _give_way(self, pass_: Pass, at: float, admitted: int, *, by_rate: bool) -> None:
-        """Send more slowly, or less at once, after the first refusal of a round trip."""
-        self._crowd = -1
-        if by_rate and not (self._auto and self._refusals.blame_slots(admitted, pass_.crowd)):
-            self._slow_down(pass_, at, admitted)
+    def _give_way(self, pass_: Pass, at: float, admitted: int, *, by_rate: bool, is_first: bool) -> None:
+        """Send more slowly, or less at once after the first refusal of a round trip."""
+        pacer = self._learned_pacer()
+        if is_first:
+            self._crowd = -1
+            if self._auto and by_rate:
+                self._refusals.vote(admitted, pass_.crowd)
+        if by_rate and not (self._auto and self._refusals.blames_slots):
+            pacer.refused(self._bounce(pass_, at, admitted, is_first=is_first))
+            if self._auto:
+                self._auto.is_paced = pacer.is_measured
             return
-        self._learned_pacer().count_refusal()
-        if self._auto:
+        pacer.count_refusal()
+        if self._auto and is_first:
             self._auto.refused(admitted, self._sent)
 
-    def _slow_down(self, pass_: Pass, at: float, admitted: int) -> None:
-        pacer = self._learned_pacer()
-        was_measured = pacer.is_measured
-        flight_s = at - pass_.at - self._skew_s
-        sent_rate = (self._sent - pass_.number) / flight_s if flight_s > 0 else math.inf
-        pacer.refused(pass_.number, pass_.at + self._skew_s, sent_rate)
-        if self._auto:
-            self._auto.is_paced = pacer.is_measured
-            if not was_measured:
-                self._auto.start_over(admitted, self._sent)
+    def _bounce(self, pass_: Pass, at: float, admitted: int, *, is_first: bool) -> Bounce:
+        flight_s = max(_INSTANT_S, at - pass_.at - self._skew_s)
+        sent_rate = max(0.5 * (self._sent - pass_.number), min(admitted, FIRST_CONCURRENCY)) / flight_s
+        return Bounce(pass_.number, at - flight_s, at, sent_rate, is_first)
 
     def _stop_if_nothing_passes(self, told: Told | None, at: float, admitted: int) -> None:
         """Stop everybody for the time told, a little longer each time, and go on at the rate of before."""
-        round_trips = self._refusals.round_trips
-        if round_trips == 1:
+        refusals = self._refusals
+        if refusals.round_trips == 1:
             self._rate_before = self._learned_pacer().rate
-        if self._refusals.mean_everybody(admitted):
-            wait_s = (told.retry_after_s if told else None) or _STOP_S
-            self._held_until = at + min(BELIEVED_S, max(0.0, wait_s) * max(1, round_trips - 2))
-            self._learned_pacer().resume(self._rate_before)
+            self._stops = 0
+        wait_s = (told.retry_after_s if told else None) or _STOP_S
+        if refusals.mean_everybody(admitted, wait_s):
+            self._stops += 1
+            self._held_until = at + min(BELIEVED_S, max(0.0, wait_s) * self._stops)
+            self._learned_pacer().resume(self._rate_before, self._held_until)
 
     def _hear(self, told: Told, pass_: Pass, at: float) -> None:
         since = self._sent - pass_.number - 1

@@ -57,13 +57,28 @@ def test_a_refused_call_may_stand_in_line_again_at_once_while_others_pass() -> N
 
 
 def test_everybody_stops_for_the_time_told_when_nothing_passes_any_more() -> None:
-    limiter, now = Limiter(Limits(concurrency=1)), 0.1
+    limiter, now, refusals = Limiter(Limits(concurrency=1)), 0.1, 0
     limiter.answered(limiter.start(1, 0.0), 0.1, 1, None)
-    for _ in range(3):
+    again_at = now
+    while again_at < now + 15.0:
+        now = max(now, limiter.ready_at(1, now)) + 0.02
+        again_at = limiter.refused(limiter.start(1, now - 0.02), now, Told(retry_after_s=30.0), by_rate=True)
+        refusals += 1
+    assert again_at == pytest.approx(now + 30.0)
+    assert limiter.ready_at(1, now) == pytest.approx(again_at, abs=0.03)
+    assert refusals <= 10
+
+
+def test_a_refusal_that_is_followed_by_an_answer_stops_nobody() -> None:
+    limiter, now = Limiter(Limits(concurrency=1)), 0.0
+    for number in range(60):
         now = max(now, limiter.ready_at(1, now))
-        again_at = limiter.refused(limiter.start(1, now), now + 0.02, Told(retry_after_s=30.0), by_rate=True)
-        now += 0.02
-    assert again_at == limiter.ready_at(1, now) == pytest.approx(now + 30.0)
+        pass_ = limiter.start(1, now)
+        now += 0.001
+        if number % 3:
+            assert limiter.refused(pass_, now, Told(retry_after_s=1.0), by_rate=True) == now
+        else:
+            limiter.answered(pass_, now, 1, None)
 
 
 @pytest.mark.parametrize(
