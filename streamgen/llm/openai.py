@@ -1,20 +1,20 @@
-"""The OpenAI dialect over aiohttp: what most servers speak (OpenAI, vLLM, llama.cpp, SGLang, TGI, OpenRouter)."""
+"""The OpenAI dialect: what most servers speak (OpenAI, vLLM, llama.cpp, SGLang, TGI, OpenRouter)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from urllib.parse import SplitResult, urlsplit
 
-import aiohttp
 import msgspec
-from yarl import URL
 
 from streamgen import __version__
 from streamgen.errors import RecipeError
+from streamgen.llm.connection import Answer as HttpAnswer
+from streamgen.llm.connection import NoHttp, TooLong
 from streamgen.llm.model import ChatRequest, CompletionRequest, Request, Response
 from streamgen.llm.proxy import proxy_for
 from streamgen.llm.refusal import (
-    TooLong,
     is_page,
     kind_of_error,
     kind_of_exception,
@@ -61,9 +61,8 @@ class OpenAIModel:
         stream: bool = False,
         proxy: str | None = None,
     ) -> None:
-        self._base = _checked(base_url)
-        self._chat_url = self._base / "chat/completions"
-        self._completions_url = self._base / "completions"
+        base = _checked(base_url)
+        self._base, self._path = _shown(base), base.path
         self._model = model
         self._fixed: dict[str, object] = {"model": model}
         if stream:
@@ -71,10 +70,11 @@ class OpenAIModel:
         self._start = _encode(self._fixed)[:-1] + b","
         self._is_streamed = stream
         # Some servers quote the key that they refuse.
-        secrets = (api_key, URL(proxy or "").password, *(headers or {}).values())
+        secrets = (api_key, urlsplit(proxy or "").password, *(headers or {}).values())
         self._secrets = [secret for secret in secrets if secret and len(secret) >= _SECRET]
         authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._transport = Transport(
+            base_url,
             {**_ASKS, **(headers or {}), **authorization},
             Timeouts(timeout_s, first_byte_timeout_s, idle_timeout_s),
             proxy,
@@ -83,36 +83,39 @@ class OpenAIModel:
 
     async def chat(self, request: ChatRequest) -> Response:
         """The assistant's next message; `reasoning` where the server tells it apart."""
-        return await self._ask(self._chat_url, request)
+        return await self._ask("/chat/completions", request)
 
     async def complete(self, request: CompletionRequest) -> Response:
         """The prompt's continuation."""
-        return await self._ask(self._completions_url, request)
+        return await self._ask("/completions", request)
 
     async def ask(self, path: str, fields: Mapping[str, Value] | None = None) -> tuple[int, bytes]:
         """Status and body of what the server says at a path; a POST of the fields where there are any.
 
-        For questions that are no calls. Raises what aiohttp raises.
+        For questions that are no calls. Raises OSError, NoHttp and TooLong.
         """
         body = None if fields is None else _encode({"model": self._model, **fields})
-        return await self._transport.ask(self._base / path, body)
+        return await self._transport.ask(f"{self._path}/{path}", body)
 
     async def aclose(self) -> None:
         """Close the connections; a later call opens new ones."""
         await self._transport.aclose()
 
     def __repr__(self) -> str:
-        return f"<OpenAIModel {self._model} at {_shown(self._base)}>"
+        return f"<OpenAIModel {self._model} at {self._base}>"
 
-    async def _ask(self, url: URL, request: Request) -> Response:
+    async def _ask(self, path: str, request: Request) -> Response:
         stream = Stream() if self._is_streamed else None
+        take = stream.feed if stream else None
+        body, url = self._body(request), self._base + path
         try:
-            answer, data = await self._transport.post(url, self._body(request), request.idempotency_key, stream)
-        except (aiohttp.ClientError, OSError, TooLong, Unreadable) as error:  # TimeoutError is an OSError
+            answer = await self._transport.post(self._path + path, body, request.idempotency_key, take)
+        except (OSError, NoHttp, TooLong, Unreadable) as error:  # TimeoutError is an OSError
             raise self._error(kind_of_exception(error), url, quote_exception(error)) from error
         if answer.status != HTTPStatus.OK:
-            raise self._refusal(answer, data)
-        return self._response(self._decode(url, answer, data, stream), url, self._listener.answered(answer.headers))
+            raise self._refusal(url, answer, answer.body)
+        told = self._listener.answered(answer.headers) if self._listener.listens else None
+        return self._response(self._decode(url, answer, stream), url, told)
 
     def _body(self, request: Request) -> bytes:
         """The request's fields are named as in the dialect: it is encoded as it is, behind the model's name."""
@@ -131,18 +134,18 @@ class OpenAIModel:
         except (UnicodeEncodeError, TypeError) as error:
             raise CallError(Kind.BAD_REQUEST, f"the request cannot be written as JSON: {error}") from error
 
-    def _decode(self, url: URL, answer: aiohttp.ClientResponse, data: bytes, stream: Stream | None) -> Answer:
+    def _decode(self, url: str, answer: HttpAnswer, stream: Stream | None) -> Answer:
         try:
-            return stream.answer() if stream else decode(data)
+            return stream.answer() if stream else decode(answer.body)
         except Cut as error:
             raise self._error(Kind.RESET, url, str(error)) from error
         except Unreadable as error:
-            sent = stream.sent if stream else data
+            sent = stream.sent if stream else answer.body
             if is_page(answer):
-                raise self._refusal(answer, sent) from error
+                raise self._refusal(url, answer, sent) from error
             raise self._error(Kind.MALFORMED, url, f"unreadable answer ({error}): {quote(sent)}") from error
 
-    def _response(self, answer: Answer, url: URL, told: Told | None) -> Response:
+    def _response(self, answer: Answer, url: str, told: Told | None) -> Response:
         usage = usage_of(answer.usage)
         if not answer.choices:
             raise self._without_choices(answer, url, usage, told)
@@ -154,7 +157,7 @@ class OpenAIModel:
         reasoning = (message.reasoning_content or message.reasoning) if message else None
         return Response(text, choice.finish_reason or "stop", usage, answer.model or self._model, reasoning, told)
 
-    def _without_choices(self, answer: Answer, url: URL, usage: Usage, told: Told | None) -> CallError:
+    def _without_choices(self, answer: Answer, url: str, usage: Usage, told: Told | None) -> CallError:
         if answer.error is not None:
             said = f"an error in place of an answer: {quote_error(answer.error)}"
             return self._error(kind_of_error(answer.error), url, said, told=told)
@@ -162,25 +165,25 @@ class OpenAIModel:
             return self._error(Kind.MALFORMED, url, "an answer without `choices`", told=told)
         return self._error(Kind.EMPTY, url, "an answer without choices", usage=usage, told=told)
 
-    def _without_text(self, choice: Choice, url: URL, usage: Usage, told: Told | None) -> CallError:
+    def _without_text(self, choice: Choice, url: str, usage: Usage, told: Told | None) -> CallError:
         if choice.finish_reason == "length":
             said = "`max_tokens` used up before any text; raise it"
             return self._error(Kind.TRUNCATED, url, said, usage=usage, told=told)
         said = f"an answer without text ({choice.finish_reason})"
         return self._error(Kind.EMPTY, url, said, usage=usage, told=told)
 
-    def _refusal(self, answer: aiohttp.ClientResponse, data: bytes) -> CallError:
+    def _refusal(self, url: str, answer: HttpAnswer, data: bytes) -> CallError:
         kind, said = kind_of_status(answer.status, data, page=is_page(answer)), quote(data)
         if kind is Kind.NOT_AN_API:
-            to = answer.headers.get("Location")
-            said = f"a redirect to {_shown(URL(to))}" if to else f"no API but a web page: {said}"
+            to = answer.headers.get("location")
+            said = f"a redirect to {_shown(urlsplit(to))}" if to else f"no API but a web page: {said}"
         told = self._listener.refused(answer.headers, wait_in_text(data))
-        return self._error(kind, answer.url, said, status=answer.status, told=told)
+        return self._error(kind, url, said, status=answer.status, told=told)
 
     def _error(
         self,
         kind: Kind,
-        url: URL,
+        url: str,
         said: str,
         *,
         status: int | None = None,
@@ -190,7 +193,7 @@ class OpenAIModel:
         for secret in self._secrets:
             said = said.replace(secret, "***")
         answered = f"answered {status}: {said}" if status else said
-        return CallError(kind, f"{_shown(url)} {kind}: {answered}", status=status, usage=usage, told=told)
+        return CallError(kind, f"{url} {kind}: {answered}", status=status, usage=usage, told=told)
 
 
 def open_openai(spec: ModelSpec) -> OpenAIModel:
@@ -215,18 +218,21 @@ def open_openai(spec: ModelSpec) -> OpenAIModel:
     )
 
 
-def _checked(base_url: str) -> URL:
+def _checked(base_url: str) -> SplitResult:
     try:
-        url = URL(base_url.rstrip("/"))
+        address = urlsplit(base_url.rstrip("/"))
+        is_one = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
     except ValueError:
-        url = URL()
-    if url.scheme not in ("http", "https") or not url.host:
-        raise RecipeError(f"{_shown(url)!r} is no address: give `base_url` as http(s)://host[:port]/v1", "base_url")
-    if url.user or url.password:
-        raise RecipeError(f"{_shown(url)!r} is given with a user or password: use `api_key` or `headers`", "base_url")
-    return url
+        address, is_one = SplitResult("", "", "", "", ""), False
+    if not is_one:
+        raise RecipeError(f"{_shown(address)!r} is no address: give `base_url` as http(s)://host[:port]/v1", "base_url")
+    if address.username or address.password:
+        raise RecipeError(
+            f"{_shown(address)!r} is given with a user or password: use `api_key` or `headers`", "base_url"
+        )
+    return address
 
 
-def _shown(url: URL) -> str:
+def _shown(address: SplitResult) -> str:
     """The address without user, password and query, which may hold secrets."""
-    return str(url.with_query(None).with_user(None) if url.user else url.with_query(None))
+    return address._replace(netloc=address.netloc.rpartition("@")[2], query="", fragment="").geturl()

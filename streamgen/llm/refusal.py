@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 
-import aiohttp
 import msgspec
-from aiohttp.http_exceptions import ContentEncodingError
 
+from streamgen.llm.connection import Answer, NoHttp, TooLong
+from streamgen.llm.dial import Unreachable
 from streamgen.llm.retry import Kind
-from streamgen.llm.timeouts import Overdue
 from streamgen.llm.wire import Unreadable
 from streamgen.record import Value
 
@@ -33,10 +32,6 @@ _STATUS = {
 _CODE = {"insufficient_quota": Kind.QUOTA, "model_not_found": Kind.NOT_FOUND, "invalid_api_key": Kind.AUTH}
 
 
-class TooLong(Exception):
-    """An answer beyond the bytes that are read."""
-
-
 class Complaint(msgspec.Struct):
     """A server's error object."""
 
@@ -54,7 +49,7 @@ class _Refusal(msgspec.Struct):
 _decode_refusal = msgspec.json.Decoder(_Refusal).decode
 
 
-def is_page(answer: aiohttp.ClientResponse) -> bool:
+def is_page(answer: Answer) -> bool:
     """Whether a web page came, not an answer of an API."""
     return answer.content_type in ("text/html", "application/xhtml+xml")
 
@@ -83,22 +78,17 @@ def kind_of_error(error: Value) -> Kind:
 
 def kind_of_exception(error: Exception) -> Kind:
     """The kind of what broke on the way."""
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+    if isinstance(error, Unreachable):
         return Kind.UNREACHABLE
     if isinstance(error, TimeoutError):
         return Kind.TIMEOUT
-    is_wrong = isinstance(error, aiohttp.ClientResponseError | TooLong | Unreadable)
-    is_garbled = isinstance(error.__cause__, ContentEncodingError)
-    return Kind.MALFORMED if is_wrong or is_garbled else Kind.RESET
+    return Kind.MALFORMED if isinstance(error, NoHttp | TooLong | Unreadable) else Kind.RESET
 
 
 def quote_exception(error: Exception) -> str:
     """What broke, in one line."""
-    if isinstance(error, TooLong | Unreadable | Overdue):
-        return str(error)
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"an answer that is no HTTP: {quoted(error.message)}"
-    return f"{type(error).__name__}: {quoted(str(error))}" if str(error) else type(error).__name__
+    said = quoted(str(error)) if str(error) else type(error).__name__
+    return f"an answer that is no HTTP: {said}" if isinstance(error, NoHttp) else said
 
 
 def complaint(data: bytes) -> Complaint:

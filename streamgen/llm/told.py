@@ -74,6 +74,11 @@ class Listener:
         self._is_new = True
         self._names: _Names | None = None
 
+    @property
+    def listens(self) -> bool:
+        """Whether `answered` may find something."""
+        return self._is_new or self._names is not None
+
     def answered(self, headers: Mapping[str, str]) -> Told | None:
         """What an answer tells, read from those headers that the server is known to send."""
         if self._is_new:
