@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from streamgen.llm.account import Account, Entry, Guess
 from streamgen.llm.bucket import TOLERANCE_S, Bucket
 from streamgen.llm.concurrency import FIRST_CONCURRENCY, Concurrency
 from streamgen.llm.pacer import Bounce, Pacer
@@ -24,9 +25,6 @@ _REQUEST_WINDOW_S = 60.15 + TOLERANCE_S
 # that differ by a second, and a burst. 60 / 62 = 0.968 of the limit is used.
 _TOKEN_WINDOW_S = 62.0
 _TOKEN_BURST_S = 1.0  # the shortest period that providers enforce a limit over (Azure: 1 or 10 s)
-# The tokens in flight are known only when they end; a call reserves so many mean errors of the estimates on top.
-_SPARE = 2.0
-_WEIGHT = 0.05  # of the newest error; the estimates weigh theirs alike
 _INSTANT_S = 1e-4
 # A told concurrency is taken up at once where answers come at once, and otherwise within 2 ms a call: so a rate that
 # nobody told refuses a few calls at the start, and not all but the first.
@@ -51,7 +49,8 @@ class Pass(msgspec.Struct, gc=False):
     others: int  # of them were in flight
     refused: int  # of all calls before it was sent
     crowd: int  # the most others that a call before it found
-    spare: float  # tokens on top of those, for an estimate that is too low
+    spare: float  # tokens on top of those, for estimates that are too low
+    entry: Entry | None  # in the account of the tokens
 
 
 class Limiter:
@@ -63,15 +62,16 @@ class Limiter:
     """
 
     __slots__ = (
-        "_auto", "_clock", "_crowd", "_fixed", "_held_until", "_is_told", "_opening", "_pacer", "_rate_before", "_refusals",
-        "_request_window", "_requests", "_sent", "_skew_s", "_spaced_due", "_started_at", "_stops", "_surprise",
-        "_token_window", "_tokens", "in_flight",
+        "_account", "_auto", "_clock", "_crowd", "_fixed", "_guess", "_held_until", "_is_told", "_opening", "_pacer",
+        "_rate_before", "_refusals", "_request_window", "_requests", "_sent", "_skew_s", "_spaced_due",
+        "_started_at", "_stops", "_token_window", "_tokens", "in_flight",
     )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
         requests, tokens = limits.requests_per_minute, limits.tokens_per_minute
         self._requests = _request_bucket(requests) if requests else None
         self._tokens = Bucket(tokens / _TOKEN_WINDOW_S, tokens / 60 * _TOKEN_BURST_S) if tokens else None
+        self._account = Account(tokens, _REQUEST_WINDOW_S) if tokens else None
         self._auto = Concurrency() if limits.concurrency == "auto" else None
         self._fixed = AUTO_CONCURRENCY if limits.concurrency == "auto" else limits.concurrency
         is_wide = self._auto is None and self._fixed > FIRST_CONCURRENCY
@@ -83,7 +83,7 @@ class Limiter:
         self._held_until = self._clock = self._spaced_due = self._started_at = -math.inf
         self._rate_before = math.inf  # everything was refused
         self._skew_s = 0.0
-        self._surprise = 0.0  # by how many tokens estimates are wrong, in the mean
+        self._guess = Guess()
         self._sent = 0
         self._stops = 0  # since something passed
         self._crowd = -1  # since the last cut
@@ -110,8 +110,13 @@ class Limiter:
             at = max(at, self._pacer.ready_at())
         if self._requests is not None:
             at = max(at, self._requests.ready_at(1.0))
-        if self._tokens is not None:
-            at = max(at, self._tokens.ready_at(tokens + _SPARE * self._surprise))
+        if self._tokens is not None and self._account is not None:
+            guess = self._guess
+            cost = tokens + guess.bias
+            at = max(at, self._tokens.ready_at(cost))
+            if guess.surprise:
+                cost += guess.spare(self.in_flight)
+            at = max(at, self._account.ready_at(cost))
         if self._is_told:
             at = max(at, self._request_window.ready_at(1.0), self._token_window.ready_at(tokens))
         return at - self._skew_s
@@ -134,15 +139,16 @@ class Limiter:
         if self._requests is not None:
             self._requests.take(1.0, at)
             self._started_at = at
-        spare = 0.0
-        if self._tokens is not None:
-            spare = _SPARE * self._surprise
+        spare, entry = 0.0, None
+        if self._tokens is not None and self._account is not None:
+            spare = self._guess.bias
             self._tokens.take(tokens + spare, at)
+            entry = self._account.take(tokens + spare, at)
         if self._is_told:
             self._request_window.take(1.0, at)
             self._token_window.take(tokens, at)
         others = self.in_flight
-        pass_ = Pass(tokens, now, self._sent, others, self._refusals.total, self._crowd, spare)
+        pass_ = Pass(tokens, now, self._sent, others, self._refusals.total, self._crowd, spare, entry)
         if others > self._crowd:
             self._crowd = others
         self.in_flight = others + 1
@@ -174,7 +180,7 @@ class Limiter:
             self._hear(told, pass_, now + self._skew_s)
         self.in_flight -= 1
         if self._tokens is not None:
-            self._surprise += _WEIGHT * (abs(used_tokens - pass_.tokens) - self._surprise)
+            self._guess.learn(used_tokens - pass_.tokens, now - pass_.at)
             self._settle(pass_, now + self._skew_s, used_tokens)
 
     def refused(self, pass_: Pass, now: float, told: Told | None, *, by_rate: bool) -> float:
@@ -211,8 +217,11 @@ class Limiter:
             self._settle(pass_, at, used)
 
     def _settle(self, pass_: Pass, at: float, used: float) -> None:
-        assert self._tokens is not None
-        self._tokens.adjust(max(0.0, used) - pass_.tokens - pass_.spare, at)
+        assert self._tokens is not None and self._account is not None
+        difference = max(0.0, used) - pass_.tokens - pass_.spare
+        self._tokens.adjust(difference, at)
+        if pass_.entry is not None:
+            self._account.settle(pass_.entry, difference)
 
     def _learned_pacer(self) -> Pacer:
         if self._pacer is None:

@@ -109,6 +109,19 @@ def test_a_token_limit_is_used_and_never_passed_wherever_the_server_counts(secon
     assert sum(used for _, end, used in trace.ends if 60 < end <= 180) >= 0.95 * 2 * limit
 
 
+@pytest.mark.parametrize(
+    ("limit", "size", "seconds"),
+    [(100_000, 1_000, 10.0), (30_000, 1_000, 10.0), (30_000, 5_000, 2.0), (1_000_000, 1_000, 20.0)],
+)
+def test_few_large_and_long_calls_keep_a_token_limit_too(limit: int, size: int, seconds: float) -> None:
+    limits = Limits(tokens_per_minute=limit)
+    calls = 4 * limit // size
+    trace = drive(Idle(), calls, limits=limits, seconds=seconds, tokens=float(size), estimate=float(size), late_s=0.002)
+    assert most_in_a_minute([(start, used) for start, _, used in trace.ends]) <= limit
+    assert most_in_a_minute([(end, used) for _, end, used in trace.ends]) <= limit
+    assert sum(used for start, _, used in trace.ends if 60 < start <= 180) >= 0.95 * 2 * limit
+
+
 def test_a_server_that_only_queues_is_filled_without_a_line() -> None:
     trace = drive(Queue(lambda now: 16), 3_000, seconds=0.1, workers=64, late_s=0.001)
     assert 3_000 / trace.wall_s >= 0.95 * 160
