@@ -21,8 +21,9 @@ AUTO_CONCURRENCY = 64
 # A minute of the server's never sees more than the limit, although some calls travel 0.15 s longer than others (three
 # round trips of a new connection), and TOLERANCE_S worth of them may make up for late timers.
 _REQUEST_WINDOW_S = 60.15 + TOLERANCE_S
-# The same for tokens, which a server counts when a call comes or when it ends, and which we know only then: latencies
-# that differ by a second, and a burst. 60 / 62 = 0.968 of the limit is used.
+# Tokens are spent at a slower pace: calls whose latencies differ by a second do not pass the limit where a server counts
+# them when they end, and a burst fits in. 60 / 62 = 0.968 of the limit is used. Large calls and wrong estimates come on
+# top of the pace; the account keeps them within the limit where a server counts when a call comes, as most do.
 _TOKEN_WINDOW_S = 62.0
 _TOKEN_BURST_S = 1.0  # the shortest period that providers enforce a limit over (Azure: 1 or 10 s)
 _INSTANT_S = 1e-4

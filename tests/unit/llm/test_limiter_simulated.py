@@ -114,7 +114,7 @@ def test_a_token_limit_is_used_and_never_passed_wherever_the_server_counts(secon
     [(100_000, 1_000, 10.0), (30_000, 1_000, 10.0), (30_000, 5_000, 2.0), (1_000_000, 1_000, 20.0)],
 )
 def test_few_large_and_long_calls_keep_a_token_limit_too(limit: int, size: int, seconds: float) -> None:
-    limits = Limits(tokens_per_minute=limit)
+    limits = Limits(concurrency=500, tokens_per_minute=limit)
     calls = 4 * limit // size
     trace = drive(Idle(), calls, limits=limits, seconds=seconds, tokens=float(size), estimate=float(size), late_s=0.002)
     assert most_in_a_minute([(start, used) for start, _, used in trace.ends]) <= limit
