@@ -17,7 +17,6 @@ from streamgen.engine.stage import AwaitingHandler, Handler, Kind, Remembering, 
 from streamgen.errors import RecipeError, suggestion
 from streamgen.llm.endpoint import Endpoint
 from streamgen.llm.lane import Lane
-from streamgen.llm.limits import AUTO_CONCURRENCY
 from streamgen.llm.model import Model
 from streamgen.llm.price import Price
 from streamgen.llm.spec import ModelSpec
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from streamgen.control.controller import Controller
 
 _PEEKED_ROWS = 100
+_AT_ONCE = 64  # of a stage that waits for something else than a model
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -196,7 +196,7 @@ def _with_settings(spec: StageSpec) -> StageSpec:
 
 def _stage(spec: StageSpec, handler: Handler, endpoints: Mapping[str, Endpoint], recipe: Recipe) -> Stage:
     model = endpoints.get(getattr(spec.settings, "model", ""))
-    concurrency = model.parallel if model else AUTO_CONCURRENCY
+    concurrency = model.parallel if model else _AT_ONCE
     awaits = kind_of(handler) is Kind.AWAITING
     return Stage(
         name=spec.name,

@@ -96,8 +96,9 @@ class Guess:
         self.surprise = 0.0  # how far from the mean error single ones are
         self._error = self._error_s = self._s = self._more = 0.0
 
-    def learn(self, error: float, seconds: float) -> None:
-        """A call took so much more than was estimated, and was in flight for so long."""
+    def learn(self, estimate: float, used: float, seconds: float) -> None:
+        """A call took so much, and was in flight for so long. An estimate far too high says no more than one twice."""
+        error = used - (estimate if estimate < 2.0 * used else 2.0 * used)
         self._error += _WEIGHT * (error - self._error)
         self.bias = bias = self._error if self._error > 0.0 else 0.0
         self.surprise += _WEIGHT * (abs(error - self._error) - self.surprise)

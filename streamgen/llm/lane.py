@@ -149,6 +149,7 @@ class Lane:
 
     def statistics(self) -> LaneStatistics:
         """What was sent here, answered and paid up to now."""
+        left_requests, left_tokens = self.limiter.left
         state: LaneState = "out" if self.out is not None else self.breaker.state.value
         return LaneStatistics(
             name=self.name,
@@ -160,6 +161,9 @@ class Lane:
             failures=dict(self.failures),
             in_flight=self.limiter.in_flight,
             concurrency=self.limiter.concurrency,
+            rate_per_s=self.limiter.rate_per_s,
+            left_requests=left_requests,
+            left_tokens=left_tokens,
             usage=self.usage,
             latency=latency_of(self.latencies),
         )

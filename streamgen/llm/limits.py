@@ -16,14 +16,16 @@ from streamgen.llm.retry import Count, Positive
 from streamgen.llm.told import Told
 from streamgen.llm.windows import BELIEVED_S, Window
 
-AUTO_CONCURRENCY = 64
+AUTO_CONCURRENCY = 256
+"""So many callers come to an endpoint that finds its concurrency itself. Compared with 64 they cost 2 MB; at 200 ms a
+call they bring three times as much."""
 
 # A minute of the server's never sees more than the limit, although some calls travel 0.15 s longer than others (three
 # round trips of a new connection), and TOLERANCE_S worth of them may make up for late timers.
 _REQUEST_WINDOW_S = 60.15 + TOLERANCE_S
-# Tokens are spent at a slower pace: calls whose latencies differ by a second do not pass the limit where a server counts
-# them when they end, and a burst fits in. 60 / 62 = 0.968 of the limit is used. Large calls and wrong estimates come on
-# top of the pace; the account keeps them within the limit where a server counts when a call comes, as most do.
+# Tokens are spent at a slower pace: calls whose latencies differ by a second do not pass the limit where a server
+# counts them when they end, and a burst fits in. 60 / 62 = 0.968 of the limit is used. Large calls and wrong estimates
+# come on top of the pace; the account keeps them within the limit where a server counts when a call comes, as most do.
 _TOKEN_WINDOW_S = 62.0
 _TOKEN_BURST_S = 1.0  # the shortest period that providers enforce a limit over (Azure: 1 or 10 s)
 _INSTANT_S = 1e-4
@@ -65,16 +67,17 @@ class Limiter:
     __slots__ = (
         "_account", "_auto", "_clock", "_crowd", "_fixed", "_guess", "_held_until", "_is_told", "_opening", "_pacer",
         "_rate_before", "_refusals", "_request_window", "_requests", "_sent", "_skew_s", "_spaced_due",
-        "_started_at", "_stops", "_token_window", "_tokens", "in_flight",
+        "_started_at", "_stops", "_token_window", "_tokens", "_told_rate", "in_flight",
     )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
         requests, tokens = limits.requests_per_minute, limits.tokens_per_minute
+        self._told_rate = requests / 60 if requests else math.inf
         self._requests = _request_bucket(requests) if requests else None
         self._tokens = Bucket(tokens / _TOKEN_WINDOW_S, tokens / 60 * _TOKEN_BURST_S) if tokens else None
         self._account = Account(tokens, _REQUEST_WINDOW_S) if tokens else None
         self._auto = Concurrency() if limits.concurrency == "auto" else None
-        self._fixed = AUTO_CONCURRENCY if limits.concurrency == "auto" else limits.concurrency
+        self._fixed = 0 if limits.concurrency == "auto" else limits.concurrency
         is_wide = self._auto is None and self._fixed > FIRST_CONCURRENCY
         self._opening = Bucket(_OPENING, FIRST_CONCURRENCY) if is_wide else None  # until so many have started
         self._pacer: Pacer | None = None  # from the first refusal on
@@ -94,6 +97,20 @@ class Limiter:
     def concurrency(self) -> int:
         """How many calls may be in flight now."""
         return self._auto.limit if self._auto else self._fixed
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """How many calls may start a second, as told by the user or learned from refusals; None where nobody knows."""
+        learned = self._pacer.rate if self._pacer else math.inf
+        rate = min(self._told_rate, learned)
+        return rate if rate < math.inf else None
+
+    @property
+    def left(self) -> tuple[float | None, float | None]:
+        """Requests and tokens that the server's headers leave at the moment; None where it does not tell."""
+        return self._request_window.left(self._clock + self._skew_s), self._token_window.left(
+            self._clock + self._skew_s
+        )
 
     def ready_at(self, tokens: float, now: float) -> float:
         """The earliest time at which a call of about `tokens` may start; infinity while no slot is free."""
@@ -181,14 +198,13 @@ class Limiter:
             self._hear(told, pass_, now + self._skew_s)
         self.in_flight -= 1
         if self._tokens is not None:
-            self._guess.learn(used_tokens - pass_.tokens, now - pass_.at)
+            self._guess.learn(pass_.tokens, used_tokens, now - pass_.at)
             self._settle(pass_, now + self._skew_s, used_tokens)
 
-    def refused(self, pass_: Pass, now: float, told: Told | None, *, by_rate: bool) -> float:
-        """The server would not take the call (429 `by_rate`, 503, 529): when it may stand in line again.
+    def refused(self, pass_: Pass, now: float, told: Told | None, *, by_rate: bool) -> None:
+        """The server would not take the call (429 `by_rate`, 503, 529).
 
-        That is at once, unless everybody has to stop: the limiter paces what is sent, so a refused call that goes to
-        the front of the line needs no wait of its own.
+        It may stand in line again at once: what is sent is paced, or held back for everybody.
         """
         at = self._time(now)
         admitted = self._refusals.admitted(pass_.others, pass_.refused)
@@ -199,7 +215,6 @@ class Limiter:
         if told is not None:
             self._hear(told, pass_, at)
         self._finish(pass_, at, 0.0)
-        return max(at, self._held_until) - self._skew_s
 
     def failed(self, pass_: Pass, now: float, used_tokens: float, *, tells_load: bool) -> None:
         """The call failed in another way; timeouts and broken connections may come of too much load."""

@@ -26,6 +26,8 @@ class LaneStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """One server and key of an endpoint.
 
     `state` is its breaker's, or "out" where no call can succeed any more; `trouble` says why it is not "closed".
+    `rate_per_s` is the user's limit of requests or what was learned from refusals, `left_*` what the server's headers
+    leave at the moment; None where nobody knows.
     """
 
     name: str
@@ -37,6 +39,9 @@ class LaneStatistics(msgspec.Struct, frozen=True, kw_only=True):
     failures: Mapping[Kind, int] = {}
     in_flight: int = 0
     concurrency: int = 0
+    rate_per_s: float | None = None
+    left_requests: float | None = None
+    left_tokens: float | None = None
     usage: Usage = NO_USAGE
     latency: Latency = Latency()
 
@@ -61,6 +66,12 @@ class EndpointStatistics(msgspec.Struct, frozen=True):
     hedges: int = 0
     hedges_won: int = 0
     lanes: tuple[LaneStatistics, ...] = ()
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """Requests a second that its servers and keys take together; None where that of one is not known."""
+        rates = [lane.rate_per_s for lane in self.lanes]
+        return sum(rate or 0.0 for rate in rates) if rates and None not in rates else None
 
     @property
     def warnings(self) -> tuple[str, ...]:

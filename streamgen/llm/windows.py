@@ -18,13 +18,13 @@ class Window:
     a second: the reset moves away. Until that was seen, a window is taken for fixed.
     """
 
-    __slots__ = ("_at", "_is_long", "_is_rolling", "_left", "_per_s", "_reset_at")
+    __slots__ = ("_at", "_is_long", "_is_rolling", "_left", "_per_s", "_reset_at", "_until")
 
     def __init__(self) -> None:
         self._left = math.inf
         self._at = -math.inf  # when that was told
         self._per_s = 0.0
-        self._reset_at = -math.inf
+        self._reset_at = self._until = -math.inf
         self._is_rolling = self._is_long = False
 
     def tell(
@@ -33,6 +33,7 @@ class Window:
         """Believe the newest account; `since` units started after the call that brought it."""
         if remaining is None or not remaining > -math.inf:
             return
+        self._until = now + (BELIEVED_S if reset_s is None or not 0 <= reset_s <= BELIEVED_S else reset_s)
         if limit is not None and remaining > limit / 2:  # far from the end: nothing to learn
             self._left, self._reset_at = remaining - since, now
             return
@@ -53,6 +54,10 @@ class Window:
         if self._per_s > 0:
             return min(self._reset_at, self._at + (cost - self._left) / self._per_s)
         return self._reset_at
+
+    def left(self, now: float) -> float | None:
+        """What the newest account leaves; None where there is none, or its window is over."""
+        return max(0.0, self._left) if self._left < math.inf and now < self._until else None
 
     def take(self, cost: float, now: float) -> None:
         """Count what starts; after the reset everything may, until the server tells anew."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from streamgen.context import Context, StageContext
@@ -41,6 +42,15 @@ def test_a_stage_is_as_parallel_as_its_model_takes_and_twice_as_many_tickets_are
     assert plan.tickets_in_flight == 14
     assert make_plan(recipe(length("c", "prompt"))).tickets_in_flight == 256
     assert make_plan(recipe(chat("a", ""), tickets_in_flight=3)).tickets_in_flight == 3
+
+
+def test_a_model_that_finds_its_concurrency_gets_callers_for_more_than_it_may_begin_with() -> None:
+    raw = recipe(chat("a", "{{ prompt }}"))
+    model = ModelSpec(base_url="http://127.0.0.1:1/v1", model="x")
+    plan = make_plan(msgspec.structs.replace(raw, models={"main": model}))
+    assert [stage.parallel for stage in plan.graph.stages] == [256]
+    assert plan.tickets_in_flight == 512
+    assert plan.endpoints["main"].statistics().concurrency == 10
 
 
 def test_a_spec_becomes_an_endpoint() -> None:

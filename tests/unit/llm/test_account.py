@@ -49,7 +49,13 @@ def test_a_call_above_the_limit_waits_for_an_empty_window() -> None:
 def test_long_calls_weigh_more_among_those_in_flight() -> None:
     guess = Guess()
     for _ in range(200):
-        guess.learn(-50.0, 1.0)
-        guess.learn(50.0, 9.0)
+        guess.learn(100.0, 50.0, 1.0)
+        guess.learn(100.0, 150.0, 9.0)
     assert guess.bias < 5.0
     assert 30.0 < guess.spare(0) - 3.75 * guess.surprise < 50.0
+
+
+def test_an_estimate_far_too_high_keeps_nothing_free_for_long() -> None:
+    guess = Guess()
+    guess.learn(100_000.0, 10.0, 1.0)
+    assert guess.spare(0) < 10.0
