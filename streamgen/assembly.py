@@ -30,6 +30,7 @@ from streamgen.tuning import Tuning
 
 if TYPE_CHECKING:
     from streamgen.control.controller import Controller
+    from streamgen.llm.known import KnownAnswers
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     demand: Demand
     ledger: Ledger
     caller: JournaledCaller
+    known: KnownAnswers | None
     controller: Controller | None
     tuning: Tuning
     metrics: Measures
@@ -53,20 +55,34 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         """Let go of every file."""
         for projection in self.projections:
             projection.close()
+        if self.known:
+            self.known.close()
         self.journal.dispose()
 
 
 def assemble(recipe: Recipe, plan: Plan, directory: Path | None) -> Parts:
     """The parts of a fresh run, or of one that goes on. Raises RecipeError and JournalError."""
     store = Store(directory / FILE_NAME if directory else None, retain=recipe.run.retain)
+    known: KnownAnswers | None = None
     try:
-        return _assembled(recipe, directory, plan, store)
+        known = _known(recipe)
+        return _assembled(recipe, directory, plan, store, known)
     except BaseException:
+        if known:
+            known.close()
         store.close()
         raise
 
 
-def _assembled(recipe: Recipe, directory: Path | None, plan: Plan, store: Store) -> Parts:
+def _known(recipe: Recipe) -> KnownAnswers | None:
+    if recipe.run.cache is None:
+        return None
+    from streamgen.llm.known import open_known
+
+    return open_known(recipe.directory / recipe.run.cache, recipe.models)
+
+
+def _assembled(recipe: Recipe, directory: Path | None, plan: Plan, store: Store, known: KnownAnswers | None) -> Parts:
     controller = plan.controller
     adopt(store, recipe)
     missing = _missing(store, recipe)
@@ -87,7 +103,8 @@ def _assembled(recipe: Recipe, directory: Path | None, plan: Plan, store: Store)
         journal=journal,
         demand=demand,
         ledger=ledger,
-        caller=_caller(recipe, plan, ledger, journal, past, demand),
+        caller=_caller(recipe, plan, ledger, journal, past, demand, known),
+        known=known,
         controller=controller,
         tuning=tuning,
         metrics=_measures(recipe, journal),
@@ -106,7 +123,13 @@ def _missing(store: Store, recipe: Recipe) -> int | None:
 
 
 def _caller(
-    recipe: Recipe, plan: Plan, ledger: Ledger, journal: Journal, past: Past, demand: Demand
+    recipe: Recipe,
+    plan: Plan,
+    ledger: Ledger,
+    journal: Journal,
+    past: Past,
+    demand: Demand,
+    known: KnownAnswers | None,
 ) -> JournaledCaller:
     return JournaledCaller(
         plan.endpoints,
@@ -116,6 +139,7 @@ def _caller(
         seed=recipe.seed,
         priorities={stage.name: place for place, stage in enumerate(plan.graph.stages)},
         replay=past.replay,
+        known=known,
         is_enough=lambda: demand.missing == 0,
     )
 

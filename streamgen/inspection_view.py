@@ -132,9 +132,10 @@ def _reward(row: TrialResult) -> Text:
 
 def costs_table(spends: Sequence[Spend]) -> Table:
     """What each stage spent on each model."""
-    rows = _table("stage", "model", "answers", "useless", "tokens", "cost")
+    is_cached = any(spend.cached for spend in spends)
+    rows = _table("stage", "model", "answers", "useless", *(["cached"] if is_cached else []), "tokens", "cost")
     for spend in spends:
-        counts = (spend.answers, spend.useless, spend.tokens)
+        counts = (spend.answers, spend.useless, *([spend.cached] if is_cached else []), spend.tokens)
         money = cost(spend.usd, spend.unpriced)
         rows.add_row(plain(spend.stage), plain(spend.model), *(f"{number:,}" for number in counts), money)
     return rows

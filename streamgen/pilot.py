@@ -80,8 +80,8 @@ def _nothing_learned(summary: Summary) -> None:
 
 
 def _keeping_calls(recipe: Recipe) -> Recipe:
-    """The calls of settled tickets are what an estimate is made from."""
-    return msgspec.structs.replace(recipe, run=msgspec.structs.replace(recipe.run, retain="all"))
+    """The calls of settled tickets are what an estimate is made from, and those from a cache would tell no cost."""
+    return msgspec.structs.replace(recipe, run=msgspec.structs.replace(recipe.run, retain="all", cache=None))
 
 
 def _rows(recipe: Recipe) -> int:

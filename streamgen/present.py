@@ -48,10 +48,15 @@ class Progress:
                 await anyio.sleep(_FRAMES_S)
 
     async def _log(self) -> None:
+        told: set[str] = set()
         while True:
             await anyio.sleep(_LINES_S)
             now = self._run.statistics()
             print(f"{now.name}: {_headline(now, self._pace(now))}", file=sys.stderr, flush=True)
+            for warning in now.warnings:
+                if warning not in told:
+                    print(f"{now.name}: {plain(warning, 500)}", file=sys.stderr, flush=True)
+            told = set(now.warnings)
 
     def _pace(self, now: RunStatistics) -> float:
         """Accepted records a second, lately."""
@@ -67,7 +72,7 @@ class Progress:
         parts: list[RenderableType] = [head]
         if now.wanted:
             parts.append(ProgressBar(total=now.wanted, completed=now.accepted, width=60))
-        return Group(*parts, _live_stages(now))
+        return Group(*parts, _live_stages(now), *_warnings(now))
 
 
 def summary_view(summary: Summary) -> RenderableType:
@@ -79,6 +84,7 @@ def summary_view(summary: Summary) -> RenderableType:
     if len(now.spends) > 1:
         body += [Text(""), costs_table(now.spends), Text("")]
     body += [Text(line) for line in _structured(now)]
+    body += _warnings(now)
     if now.failed:
         body.append(Text(f"{now.failed} dead letters: streamgen inspect {summary.directory} letters", "yellow"))
     if now.surplus:
@@ -89,6 +95,10 @@ def summary_view(summary: Summary) -> RenderableType:
         body += [Text(""), Text(f"files: {summary.directory}/ {', '.join(summary.files)}".rstrip())]
         body.append(Text(f"look:  streamgen report {summary.directory}", "dim"))
     return Panel(Group(*body), title=title, title_align="left", border_style=style, padding=(1, 2))
+
+
+def _warnings(now: RunStatistics) -> list[Text]:
+    return [plain(warning, 500, "yellow") for warning in now.warnings]
 
 
 def _structured(now: RunStatistics) -> list[str]:
@@ -112,7 +122,8 @@ def _headline(now: RunStatistics, pace: float) -> str:
 
 def _spent(now: RunStatistics) -> str:
     spent = now.spent
-    return f"{spent.requests} calls, {spent.tokens:,} tokens, {_money(now)}, {duration(60 * spent.minutes)}"
+    cached = f", {now.cached:,} answers from the cache" if now.cached else ""
+    return f"{spent.requests} calls, {spent.tokens:,} tokens, {_money(now)}, {duration(60 * spent.minutes)}{cached}"
 
 
 def _money(now: RunStatistics) -> str:

@@ -79,7 +79,9 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """`[run]`: how much is made and when it stops. `accept` None takes all of a finite source.
 
     `tickets_in_flight` bounds the work that is out at once; `ordered` keeps the order of the tickets. `retain`
-    "accepted" drops the calls of settled tickets from the journal, so that it grows with what is kept.
+    "accepted" drops the calls of settled tickets from the journal, so that it grows with what is kept. `cache` is a
+    file of answers that any number of runs share, made where there is none: a call that one of them paid for costs
+    the others nothing.
     """
 
     accept: Annotated[int, msgspec.Meta(ge=0)] | None = None
@@ -88,6 +90,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tickets_in_flight: Count | None = None
     bounds: Bounds = Bounds()
     retain: Retain = "all"
+    cache: Annotated[str, msgspec.Meta(min_length=1)] | None = None
 
 
 class FinishSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +20,7 @@ from streamgen.engine.run import Engine, Source
 from streamgen.errors import BudgetExhausted, RecipeError, StreamgenError
 from streamgen.gate import Gate
 from streamgen.journal.lock import locked
+from streamgen.llm.statistics import EndpointStatistics
 from streamgen.pace import Pace
 from streamgen.plan import make_plan
 from streamgen.recipe import Recipe
@@ -122,6 +123,7 @@ class Run:
 
     def statistics(self) -> RunStatistics:
         """Counts, times and spending as they are now."""
+        endpoints = [endpoint.statistics() for endpoint in self._parts.plan.endpoints.values()]
         return RunStatistics(
             self.recipe.name,
             self._journal.accepted,
@@ -129,12 +131,18 @@ class Run:
             self._clerk.surplus,
             self._clerk.failed,
             self._engine.statistics(),
-            [endpoint.statistics() for endpoint in self._parts.plan.endpoints.values()],
+            endpoints,
             self._parts.ledger.spent(),
             self._parts.metrics.results(),
             self._parts.ledger.spends(),
             self._parts.caller.structured(),
+            self._warnings(endpoints),
         )
+
+    def _warnings(self, endpoints: Sequence[EndpointStatistics]) -> list[str]:
+        known = self._parts.known
+        own = known.warning if known else None
+        return [*(warning for endpoint in endpoints for warning in endpoint.warnings), *([own] if own else [])]
 
     def summary(self) -> Summary:
         """How the run ended, or stands."""
@@ -195,6 +203,8 @@ class Run:
             finally:
                 self._end = self._ending()
                 self._parts.metrics.note()
+                if self._parts.known:
+                    self._parts.known.close()  # after which it is known what could not be written
                 self._clerk.session(self._end, self.statistics())
                 self._journal.close()
 

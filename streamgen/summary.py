@@ -47,7 +47,8 @@ class RunStatistics(msgspec.Struct, frozen=True):
 
     `failed` counts dead letters, `surplus` records beyond the quota, both of this session. `spends` is what was spent
     by model and stage, in all sessions. `structured` counts answers by model, rung (json_schema, json_object, prompt)
-    and form (as_is, fenced, repaired, reasked, failed), of this session.
+    and form (as_is, fenced, repaired, reasked, failed), of this session. `warnings` say what is wrong without being the
+    run's end: servers or keys that are not used, a cache that cannot be written.
     """
 
     name: str
@@ -61,6 +62,12 @@ class RunStatistics(msgspec.Struct, frozen=True):
     metrics: Mapping[str, Mapping[str, Value]]
     spends: Sequence[Spend] = ()
     structured: Mapping[str, Mapping[str, Mapping[str, int]]] = {}
+    warnings: Sequence[str] = ()
+
+    @property
+    def cached(self) -> int:
+        """Answers that other runs had paid for."""
+        return sum(spend.cached for spend in self.spends)
 
 
 class Summary(msgspec.Struct, frozen=True):

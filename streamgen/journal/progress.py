@@ -24,7 +24,7 @@ class Spent(msgspec.Struct, array_like=True):
     """What a stage paid a model for.
 
     Of the `requests` that were paid for, `answers` were of use. `usd` leaves out the `unpriced` requests, whose price
-    nobody knows.
+    nobody knows. `cached` answers came without a request.
     """
 
     answers: int = 0
@@ -33,6 +33,7 @@ class Spent(msgspec.Struct, array_like=True):
     completion_tokens: int = 0
     usd: float = 0.0
     unpriced: int = 0
+    cached: int = 0
 
     def add(self, paid: Sequence[Any]) -> None:
         """Add rows (prompt tokens, completion tokens, requests, cost)."""
@@ -145,7 +146,9 @@ class Progress(msgspec.Struct):
         for model, stage in set(map(account, rows)):
             own = [row[-4:] for row in rows if account(row) == (model, stage)]
             spent = self.spent.setdefault(model, {}).setdefault(stage, Spent())
-            spent.answers += answers * len(own)
+            cached = answers * [row[2] for row in own].count(0)
+            spent.answers += answers * len(own) - cached
+            spent.cached += cached
             spent.add(own)
 
 

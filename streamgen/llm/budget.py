@@ -12,6 +12,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from streamgen.errors import BudgetExhausted
+from streamgen.llm.price import Estimate
 from streamgen.llm.spend import Account, Spend, known, unpriced
 from streamgen.record import Usage
 
@@ -248,6 +249,29 @@ class Ledger:
 
     def __repr__(self) -> str:
         return f"<Ledger {self.spent()} of {self.budget}, {len(self._line)} wait>"
+
+
+class Seconds:
+    """What is set aside for the second requests of a call, beside its own reservation, until the call has ended."""
+
+    __slots__ = ("_held", "_ledger")
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._held: tuple[Reservation, ...] = ()
+
+    def __call__(self, estimate: Estimate) -> bool:
+        """Whether the budget has that much left; then it is set aside. Calls that wait for the budget go first."""
+        more = Reservation(estimate.tokens, estimate.usd)
+        if not self._ledger.take(more):
+            return False
+        self._held = (*self._held, more)
+        return True
+
+    def refund(self) -> None:
+        """The call has ended and was settled: what its requests took is counted."""
+        for more in self._held:
+            self._ledger.refund(more)
 
 
 def _limit(amount: float | None) -> float:

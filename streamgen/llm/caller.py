@@ -15,14 +15,15 @@ from streamgen.context import Context
 from streamgen.errors import FatalError, StopRun, UnknownName
 from streamgen.journal.journal import Journal
 from streamgen.journal.store import Store
-from streamgen.llm.budget import Ledger, Reservation
+from streamgen.llm.budget import Ledger, Reservation, Seconds
 from streamgen.llm.endpoint import Endpoint
 from streamgen.llm.model import Request, Response
 from streamgen.llm.spend import Account
 from streamgen.llm.tokens import sane
-from streamgen.record import Usage
+from streamgen.record import NO_USAGE, Usage
 
 if TYPE_CHECKING:
+    from streamgen.llm.known import KnownAnswers
     from streamgen.llm.ladder import Ladder
 
 CallKey: TypeAlias = tuple[int, str, str, int]
@@ -40,7 +41,7 @@ class JournaledCaller:
     """Answers from the journal what was paid before, and pays, within the budget, for what was not.
 
     `run_id` is the run's own, of all its sessions: with the call's key it makes the key that servers know the call by.
-    `stopped_by` holds the first reason for which a call was refused.
+    `known` are answers that other runs paid for. `stopped_by` holds the first reason for which a call was refused.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class JournaledCaller:
         seed: int = 0,
         priorities: Mapping[str, int] | None = None,
         replay: dict[CallKey, Response] | None = None,
+        known: KnownAnswers | None = None,
         is_enough: Callable[[], bool] = lambda: False,
     ) -> None:
         self.endpoints, self.ledger, self.journal = endpoints, ledger, journal
@@ -61,6 +63,7 @@ class JournaledCaller:
         self._seed = crc32(str(seed).encode())
         self._priorities = priorities or {}
         self._replay = replay or {}
+        self._known = known
         self._is_enough = is_enough
         self._ladders: dict[str, Ladder] = {}
 
@@ -87,7 +90,23 @@ class JournaledCaller:
         context.asked += 1
         if stored := self._replay.pop(key, None):
             return stored
-        return await self._pay(key, model, self._named(key, request))
+        request = self._named(key, request)
+        if self._known is not None:
+            return await self._find(key, model, request, self._known)
+        return await self._pay(key, model, request)
+
+    async def _find(self, key: CallKey, model: str, request: Request, known: KnownAnswers) -> Response:
+        """An answer that was paid for before, by whatever run; where there is none, it is paid and kept."""
+        if (name := known.name(model, request)) is None:
+            return await self._pay(key, model, request)
+        if found := known.get(name):
+            answer = _replace(found, usage=NO_USAGE)
+            self.ledger.account(model, key[1]).cached += 1
+            self._note(key, model, request, answer)
+            return answer
+        response = await self._pay(key, model, request)
+        known.put(name, response)
+        return response
 
     def _named(self, key: CallKey, request: Request) -> Request:
         """The request with a seed and an idempotency key of its own, unless it has them: the same in every session.
@@ -107,17 +126,22 @@ class JournaledCaller:
         endpoint = self._endpoint(model)
         account = self.ledger.account(model, key[1])
         priority = self._priorities.get(key[1], 0)
-        reservation = _NOTHING
+        reservation, seconds = _NOTHING, None
         if self.ledger.is_open and not self._is_enough():
             self.ledger.take(reservation)
         else:
             reservation = await self._reserve(account, endpoint, request, priority)
+            seconds = Seconds(self.ledger)
         try:
-            response = await endpoint.call(request, priority=priority)
+            response = await endpoint.call(request, priority=priority, afford=seconds)
         except BaseException as error:
             self._settle_failed(key, account, error, reservation)
             raise
-        self.ledger.settle(reservation, account, response.usage)
+        else:
+            self.ledger.settle(reservation, account, response.usage)
+        finally:
+            if seconds is not None:
+                seconds.refund()
         self._note(key, model, request, response)
         return response
 

@@ -21,9 +21,10 @@ class HedgePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """When a second request is sent: once a call is slower than `quantile` of the recent ones.
 
     The first usable answer wins and the other request is cancelled: hedged requests, Jeffrey Dean and Luiz Andre
-    Barroso, "The Tail at Scale", CACM 56(2), 2013. There are no more hedges than `budget` for each other request. A budget
-    above `1 - quantile` leaves some for the end of a run, where they save the most: on 2,000 records of two log-normal
-    calls (sigma 1), 64 at once, the wall is 1.05 times the ideal with 0.98, 1.07 with 0.97, 1.13 without hedging.
+    Barroso, "The Tail at Scale", CACM 56(2), 2013. There are no more hedges than `budget` for each other request. A
+    budget above `1 - quantile` leaves some for the end of a run, where they save the most: on 2,000 records of two
+    log-normal calls (sigma 1), 64 at once, the wall is 1.05 times the ideal with 0.98, 1.07 with 0.97, 1.13 without
+    hedging.
     """
 
     quantile: Share = 0.98

@@ -129,7 +129,7 @@ def spends_of(store: Store) -> list[Spend]:
         Spend(
             model, stage, sums.answers, max(0, sums.requests - sums.answers), sums.requests,
             sums.prompt_tokens, sums.completion_tokens,
-            known(sums.usd, sums.requests, sums.unpriced), sums.unpriced,
+            known(sums.usd, sums.requests, sums.unpriced), sums.unpriced, sums.cached,
         )
         for model, stages in sorted(store.progress().spent.items())
         for stage, sums in sorted(stages.items())

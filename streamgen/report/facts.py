@@ -83,6 +83,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     stages: Sequence[StageFacts]
     spends: Sequence[Spend]
     endpoints: Sequence[EndpointStatistics]
+    warnings: Sequence[str]
     structured: Mapping[str, Mapping[str, Mapping[str, int]]]
     failures: Sequence[Failure]
     kinds_of_failure: int
@@ -136,6 +137,7 @@ def _facts(store: Store, is_alive: bool) -> Facts:
         stages=_stages(store, sessions, by_stage),
         spends=spends_of(store),
         endpoints=last.endpoints if last else [],
+        warnings=last.warnings if last else [],
         structured=_structured(sessions),
         failures=[_failure(store, n, count) for n, count in kinds[:KINDS_OF_FAILURE]],
         kinds_of_failure=len(kinds),
