@@ -6,14 +6,18 @@ import asyncio
 import zlib
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+if TYPE_CHECKING:
+    from zlib import _Decompress
 
 MAX_HEAD_BYTES = 64 << 10
 _MAX_FIELDS = 500
 _INFORMS = range(100, 200)  # answers before the answer
 _SWITCHED = 101
+_GZIP = 0x1F  # the first byte of a member
 
 Take: TypeAlias = Callable[[bytes], object]
 """Gets the pieces of a body; what is true says that the rest does not matter."""
@@ -57,7 +61,7 @@ class Answer:
     def headers(self) -> Headers:
         """By name; of a header that came more than once, the last."""
         return Headers(
-            (name.decode("latin-1").lower(), value.decode("utf-8", "replace")) for name, value in self.fields
+            (name.decode("latin-1").lower(), value.decode("utf-8", "replace").strip()) for name, value in self.fields
         )
 
     @property
@@ -69,7 +73,8 @@ class Answer:
 class Connection(asyncio.Protocol):
     """Carries one exchange at a time, in the manner of RFC 9112; httptools (the parser of Node.js) reads the answers.
 
-    Invariant: it is open, and can be used again, only between a whole answer and the next byte that comes.
+    Invariants: it is open, and can be used again, only between a whole answer and the next byte that comes. An answer
+    that was given is not touched any more: what comes behind it finds an empty one.
     """
 
     def __init__(self) -> None:
@@ -77,25 +82,27 @@ class Connection(asyncio.Protocol):
         self.uses = 0
         self._transport: Any = None
         self._parser = HttpResponseParser(self)
+        # RFC 9112, section 2.2: small servers end lines so.
+        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
         self._answered: asyncio.Future[Answer] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._inflate: Any = None
+        self._take: Take | None = None
+        self._came: Callable[[], None] | None = None
+        self._goodbye: asyncio.TimerHandle | None = None  # once `take` has enough
+        self._inflate: _Inflater | None = None
+        self._begin()
 
     def send(
         self, data: bytes, take: Take | None, most: int, came: Callable[[], None] | None, goodbye_s: float
     ) -> asyncio.Future[Answer]:
         """Send a request; its answer, of at most `most` bytes. `take` gets the body of an answer 200 as it comes.
 
-        `came` is called for each piece of a body.
-
-        Where `take` has enough, the end is waited for `goodbye_s`, so that the connection can be used again. The
-        future brings Broken, NoHttp, TooLong, or what `take` raises.
+        `came` is called for each piece of a body. Where `take` has enough, the end is waited for `goodbye_s`, so that
+        the connection can be used again. The future brings Broken, NoHttp, TooLong, or what `take` raises.
         """
-        self.is_open = False
+        self.is_open = self._has_come = False
         self.uses += 1
-        self._begin()
-        self._take, self._most, self._came, self._goodbye_s = take, most, came, goodbye_s
-        self._limit, self._has_come = most, False
+        self._take, self._came, self._goodbye_s = take, came, goodbye_s
+        self._most = self._limit = most
         self._answered = answered = asyncio.get_running_loop().create_future()
         self._transport.write(data)
         return answered
@@ -120,16 +127,20 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         self._has_come = True
+        self._bare_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
             self._finish(is_last=True)
         except HttpParserError as error:
             self._fail(NoHttp(str(error.__context__ or error)))
-        if not self._is_body:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._fail(NoHttp(f"a head of more than {MAX_HEAD_BYTES >> 10} KB"))
+        if self._bare_bytes > MAX_HEAD_BYTES:
+            self._fail(NoHttp(f"a head of more than {MAX_HEAD_BYTES >> 10} KB"))
+
+    def eof_received(self) -> None:
+        """Nothing more comes: the rest of a long request need not be sent."""
+        self.is_open = False
+        self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone: that ends an answer whose length nobody told."""
@@ -146,10 +157,12 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """An answer begins. One that nobody asked for leaves no telling what the next one belongs to."""
         if self._answered is None:
-            self.close()
+            raise NoHttp("an answer that nobody asked for")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header of the answer."""
+        """A header of the answer; what stands behind a body is none (RFC 9110, section 6.5.1)."""
+        if self._is_body:
+            return
         fields = self._answer.fields
         fields.append((name, value))
         if len(fields) > _MAX_FIELDS or len(value) >= MAX_HEAD_BYTES:
@@ -163,26 +176,29 @@ class Connection(asyncio.Protocol):
             return
         self._is_body = True
         names = {name.lower(): value for name, value in answer.fields}
-        self._is_measured = b"content-length" in names or b"transfer-encoding" in names
-        if encoding := names.get(b"content-encoding", b"identity").lower():
+        self._is_measured = b"content-length" in names or b"chunked" in names.get(b"transfer-encoding", b"").lower()
+        if encoding := names.get(b"content-encoding", b"").strip().lower():
             self._inflate = _inflater(encoding)
         if answer.status != 200:
             self._take = None
 
     def on_body(self, piece: bytes) -> None:
         """A piece of the body."""
+        self._bare_bytes = 0
         if self._came:
             self._came()
+        if self._goodbye or self._answered is None:
+            return
         try:
             if self._inflate:
-                piece = self._inflate.decompress(piece, self._most + 1)
+                piece = self._inflate.feed(piece, self._most + 1)
             self._most -= len(piece)
             if self._most < 0:
                 raise TooLong(f"an answer of more than {self._limit >> 20} MB")
             if self._take is None:
                 self._pieces.append(piece)
-            elif self._take(piece) and self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(self._goodbye_s, self._finish, True)
+            elif self._take(piece):
+                self._goodbye = asyncio.get_running_loop().call_later(self._goodbye_s, self._finish, True)
         except zlib.error as error:
             self._fail(NoHttp(f"a body that is not compressed as it says (gzip or deflate): {error}"))
         except Exception as error:
@@ -198,31 +214,38 @@ class Connection(asyncio.Protocol):
     def _begin(self) -> None:
         self._answer = Answer()
         self._pieces: list[bytes] = []
-        self._inflate = self._timer = None
-        self._head_bytes = 0
+        self._inflate = None
+        self._bare_bytes = 0  # that came since the last piece of a body
         self._is_body = self._is_measured = False
 
+    def _end(self) -> asyncio.Future[Answer] | None:
+        """Who waits for the answer."""
+        answered = self._answered
+        if self._goodbye:
+            self._goodbye.cancel()
+        self._answered = self._take = self._came = self._goodbye = None
+        return answered if answered and not answered.done() else None
+
     def _finish(self, is_last: bool) -> None:
-        answered, self._answered = self._answered, None
-        if self._timer:
-            self._timer.cancel()
-        if answered is None or answered.done():
-            self.close()
+        if self._inflate and not self._inflate.is_whole and not self._goodbye:
+            self._fail(NoHttp("a compressed body that ends too early"))
             return
-        answer, pieces = self._answer, self._pieces
-        answer.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self.is_open = not is_last
-        if is_last:
+        answered, answer, pieces = self._end(), self._answer, self._pieces
+        self._begin()
+        # A request that the server did not wait for would stand before the next one.
+        self.is_open = not is_last and answered is not None and not self._transport.get_write_buffer_size()
+        if not self.is_open:
             self.close()
-        answered.set_result(answer)
+        if answered:
+            answer.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            answered.set_result(answer)
 
     def _fail(self, error: Exception) -> None:
-        answered, self._answered = self._answered, None
-        if self._timer:
-            self._timer.cancel()
-        self.close()
-        if answered is not None and not answered.done():
+        if self._goodbye:  # what broke does not matter any more
+            self._finish(is_last=True)
+        elif answered := self._end():
             answered.set_exception(error)
+        self.close()
 
     def _broken(self, error: Exception | None) -> Broken:
         if not self._has_come:
@@ -231,9 +254,33 @@ class Connection(asyncio.Protocol):
         return Broken(f"server disconnected: the {what}{_told(error)}")
 
 
-def _inflater(encoding: bytes) -> Any:
+class _Inflater:
+    """Inflates gzip, of one member or several (RFC 1952, section 2.2), and deflate."""
+
+    def __init__(self) -> None:
+        self._member: _Decompress | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing."""
+        return self._member is None or self._member.eof
+
+    def feed(self, piece: bytes, most: int) -> bytes:
+        """What a piece holds, at most `most` bytes of it. Raises zlib.error."""
+        text = b""
+        while piece and len(text) < most:
+            if self._member is None or (self._member.eof and piece[0] == _GZIP):
+                self._member = zlib.decompressobj(zlib.MAX_WBITS | 32)
+            elif self._member.eof:  # padding
+                break
+            text += self._member.decompress(piece, most - len(text))
+            piece = self._member.unused_data
+        return text
+
+
+def _inflater(encoding: bytes) -> _Inflater | None:
     if encoding in (b"gzip", b"x-gzip", b"deflate"):
-        return zlib.decompressobj(zlib.MAX_WBITS | 32)
+        return _Inflater()
     if encoding != b"identity":
         raise NoHttp(f"a body in the encoding {encoding.decode('latin-1')!r}, which was not asked for")
     return None

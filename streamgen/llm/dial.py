@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from base64 import b64encode
 from collections.abc import Sequence
 from time import monotonic
@@ -14,14 +15,15 @@ from streamgen.errors import RecipeError
 from streamgen.llm.connection import MAX_HEAD_BYTES, Connection
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
     from aiohappyeyeballs import AddrInfoType
 
     _Found: TypeAlias = Sequence[AddrInfoType]
 
 _NEXT_ADDRESS_S = 0.25  # RFC 8305, section 5: when the next address is tried beside the one that does not answer
 _NAME_HOLDS_S = 10.0
+_ALIVE_S = 60  # NATs and load balancers forget a silent connection after 4 to 6 minutes; a long call is silent
+
+_NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 
 
 class Unreachable(OSError):
@@ -38,8 +40,8 @@ class Dial:
             raise RecipeError(
                 "an https:// proxy cannot carry calls to an https:// address: use its http:// port", "proxy"
             )
-        self._context: SSLContext | None = None
-        self._found: tuple[float, _Found] = -_NAME_HOLDS_S, []
+        self._context: ssl.SSLContext | None = None
+        self._found: tuple[float, _Found | OSError] = -_NAME_HOLDS_S, []
         self._one_asks: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
     @property
@@ -60,8 +62,8 @@ class Dial:
                 return await self._open()
         except TimeoutError:
             raise Unreachable(f"no connection to {self._peer} within {self._timeout_s:g} s") from None
-        except OSError as error:
-            raise Unreachable(f"no connection to {self._peer}: {type(error).__name__}: {error}") from error
+        except (OSError, ValueError, RuntimeError) as error:  # a name that can be none, and what uvloop raises
+            raise Unreachable(f"no connection to {self._peer}: {_why(error)}") from error
 
     @property
     def _peer(self) -> str:
@@ -82,6 +84,7 @@ class Dial:
         found = await self._look_up(loop, *_host(self._proxy or self._address))
         connected = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1, loop=loop)
         try:
+            _keep_alive(connected)
             if self._proxy and self._address.scheme == "https":
                 await self._tunnel(loop, connected)
             secured = self._proxy if self._proxy and self._address.scheme == "http" else self._address
@@ -105,11 +108,14 @@ class Dial:
             pass  # it is a name
         if self._one_asks is None or self._one_asks[0] is not loop:
             self._one_asks = loop, asyncio.Lock()
+        asked = monotonic()
         async with self._one_asks[1]:
             since, found = self._found
-            if monotonic() - since > _NAME_HOLDS_S:
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+            if monotonic() - since > _NAME_HOLDS_S or (isinstance(found, OSError) and since < asked):
+                found = await _addresses(loop, host, port)
                 self._found = monotonic(), found
+        if isinstance(found, OSError):
+            raise type(found)(*found.args)
         return found
 
     async def _tunnel(self, loop: asyncio.AbstractEventLoop, connected: socket.socket) -> None:
@@ -128,13 +134,34 @@ class Dial:
         if not status.partition(" ")[2].startswith("2"):
             raise ConnectionError(f"the proxy refuses: {status}")
 
-    def _tls(self) -> SSLContext:
+    def _tls(self) -> ssl.SSLContext:
         if self._context is None:
-            from ssl import create_default_context
-
-            self._context = create_default_context()
+            self._context = ssl.create_default_context()
             self._context.set_alpn_protocols(["http/1.1"])
         return self._context
+
+
+async def _addresses(loop: asyncio.AbstractEventLoop, host: str, port: int) -> _Found | OSError:
+    try:
+        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    except OSError as error:
+        return error
+
+
+def _keep_alive(connected: socket.socket) -> None:
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):  # the second is macOS's name of the first
+        if option := getattr(socket, name, None):
+            connected.setsockopt(socket.IPPROTO_TCP, option, _ALIVE_S)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        advice = "" if "match" in error.verify_message else "; SSL_CERT_FILE names the file of an authority of your own"
+        return f"its certificate is not trusted: {error.verify_message}{advice}"
+    if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+        return f"no TLS is spoken there, http:// may be right ({error.reason})"
+    return f"{type(error).__name__}: {error}"
 
 
 def _host(address: SplitResult) -> tuple[str, int]:

@@ -19,6 +19,9 @@ _CONNECT_S = 10.0
 _KEEP_S = 30.0
 _GOODBYE_S = 0.5  # for a stream's end after [DONE], so that its connection can be used again
 
+_FRAMING = {"content-length", "transfer-encoding", "expect", "upgrade"}
+_IN_PATHS = "/%:@!$&'()*+,;=~?"
+
 _TOTAL = "no whole answer within {:g} s (`timeout_s`): raise it, or ask for less with `max_tokens`"
 _FIRST = (
     "no byte of an answer within {:g} s (`first_byte_timeout_s`): raise it, or set `stream = true`, without which many "
@@ -57,6 +60,7 @@ class Transport:
         self._timeouts = timeouts
         self._dial = Dial(urlsplit(base_url), proxy, min(_CONNECT_S, timeouts.total_s))
         self._fields = _fields(urlsplit(base_url), {**headers, **self._dial.headers})
+        self._starts: dict[tuple[str, str], str] = {}  # of requests, by method and path
         self._idle: list[tuple[Connection, float]] = []  # and since when; the newest last
         self._watch: _Watch | None = None
 
@@ -100,16 +104,20 @@ class Transport:
             await asyncio.sleep(0)  # the sockets are closed in the loop's next turn
 
     def _request(self, method: str, path: str, body: bytes, key: str) -> bytes:
-        target = self._dial.target(path)
+        start = self._starts.get((method, path)) or self._start(method, path)
         named = f"Idempotency-Key: {_on_one_line(key)}\r\n" if key else ""
-        head = f"{method} {target} HTTP/1.1\r\n{self._fields}{named}Content-Length: {len(body)}\r\n\r\n"
-        return head.encode() + body
+        return f"{start}{named}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def _start(self, method: str, path: str) -> str:
+        target = self._dial.target(quote(path, safe=_IN_PATHS, errors="replace"))
+        return self._starts.setdefault((method, path), f"{method} {target} HTTP/1.1\r\n{self._fields}")
 
     async def _exchange(
         self, request: bytes, take: Take | None = None, came: Callable[[], None] | None = None
     ) -> Answer:
         """The answer. A used connection that the server has closed is no failure: the next one is taken."""
         most = MAX_BODY_BYTES if take is None else MAX_STREAM_BYTES
+        idle = self._idle
         while True:
             connection = self._kept() or await self._dial.connect()
             try:
@@ -121,8 +129,10 @@ class Transport:
             except BaseException:
                 connection.close()
                 raise
-            if connection.is_open:
-                self._idle.append((connection, monotonic()))
+            if idle is not self._idle:  # closed meanwhile
+                connection.close()
+            elif connection.is_open:
+                idle.append((connection, monotonic()))
             return answer
 
     def _kept(self) -> Connection | None:
@@ -166,15 +176,34 @@ def _coming(watch: _Watch, task: asyncio.Task[object]) -> Callable[[], None] | N
 
 
 def _fields(address: SplitResult, headers: Mapping[str, str]) -> str:
-    """The headers of every request. Raises RecipeError for one that would be two."""
-    host = address.netloc.rpartition("@")[2]
+    """The headers of every request. Raises RecipeError for one that cannot stand there, or would be two."""
+    fields = {"host": ("Host", _host_of(address))}
     for name, value in headers.items():
-        if set("\r\n") & set(name + value):
-            raise RecipeError(f"the header {name!r} holds a line break", "headers")
-    fields = {"Host": host, **headers, "Content-Type": "application/json"}
-    return "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        if not _is_name(name) or not value.replace("\t", " ").isprintable():
+            raise RecipeError(f"the header {name!r} holds a line break, or what else no header may hold", "headers")
+        if name.lower() in _FRAMING:
+            raise RecipeError(f"the header {name!r} is set for each request by itself: take it out", "headers")
+        fields[name.lower()] = name, value
+    fields["content-type"] = "Content-Type", "application/json"
+    return "".join(f"{name}: {value}\r\n" for name, value in fields.values())
+
+
+def _is_name(name: str) -> bool:
+    return name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+
+
+def _host_of(address: SplitResult) -> str:
+    """Host and port, as the server knows them."""
+    host = address.netloc.rpartition("@")[2]
+    try:
+        host = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        host = ""
+    if not host or not host.isprintable() or " " in host:
+        raise RecipeError("`base_url` holds a host name that can be none", "base_url")
+    return host
 
 
 def _on_one_line(key: str) -> str:
     """The key as a header can say it: a user may have set any."""
-    return key if key.isascii() and key.isprintable() else quote(key)
+    return key if key.isascii() and key.isprintable() else quote(key, errors="replace")

@@ -14,6 +14,7 @@ from streamgen.testing import ScriptedServer
 ROOT = Path(__file__).parents[2]
 HEAVY = {"jax", "flax", "optax", "numpy", "aiohttp", "openai", "sklearn", "rich", "click", "sqlite3", "jinja2"}
 OTHER_RUNS = {  # what a chat over HTTP, from JSONL to JSONL, has no use for
+    "aiohttp", "multidict", "yarl",
     "click", "jinja2", "numpy", "openai", "rich", "structlog", "fractions", "statistics", "tomllib",
     "streamgen.control", "streamgen.llm.ask", "streamgen.llm.ladder", "streamgen.llm.sandbox", "streamgen.llm.schema",
     "streamgen.llm.structured", "streamgen.recipe_file", "streamgen.report", "streamgen.testing",
