@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Protocol, TypeVar, TypeVarTuple
 
@@ -17,6 +17,7 @@ from streamgen.journal.writer import Queue, Signal, Taken, write_in_thread, writ
 
 COMMIT_INTERVAL_S = 0.02  # group commit: a sync of the disk costs milliseconds, so many rows share one
 _ROOM = 2000  # rows that may wait for a commit: some 2 MB, and ten commits' worth at 2,500 records a second
+_RECENT_BYTES = 2 << 20
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -59,6 +60,8 @@ class Journal:
         self._commit_done = anyio.Event()
         self._reader = Store(store.path, read_only=True) if store.path else store
         self._one_reader = anyio.Lock()
+        self._recent: list[Stored] = []  # committed last, in order: readers who keep up need no database
+        self._recent_bytes = 0
 
     def __repr__(self) -> str:
         return f"<Journal {self.store!r} {self.last_seq} accepted, {self._appended - self._committed} rows pending>"
@@ -94,6 +97,9 @@ class Journal:
 
     async def read(self, after: int, limit: int) -> list[Stored]:
         """Committed records behind the `after`-th, at most `limit`."""
+        recent = self._recent
+        if recent and (start := after + 1 - recent[0].seq) >= 0:
+            return recent[start : start + limit]
         async with self._one_reader:
             return await self.offload(self._reader.records, after, min(limit, self.committed_seq - after))
 
@@ -129,7 +135,16 @@ class Journal:
         self._committed += sum(map(len, rows.values()))
         if records := rows.get("records"):
             self.committed_seq += len(records)
+            self._keep([Stored(seq, body) for seq, _, _, body in records])  # type: ignore[arg-type]
         self._announce()
+
+    def _keep(self, records: Sequence[Stored]) -> None:
+        self._recent += records
+        self._recent_bytes += sum([len(record.body) for record in records])
+        while self._recent_bytes > _RECENT_BYTES:
+            oldest = self._recent[: len(self._recent) // 2 + 1]
+            del self._recent[: len(oldest)]
+            self._recent_bytes -= sum([len(record.body) for record in oldest])
 
     def _announce(self) -> None:
         self._commit_done.set()
