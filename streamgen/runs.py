@@ -241,12 +241,14 @@ class Run:
             await anyio.sleep(_HEARTBEAT_S)
 
     async def _stop_in_time(self) -> None:
-        """End a run whose minutes are used up, also where no call asks for them."""
+        """End a run whose minutes are used up, also where no call asks for them. What is in flight ends first."""
         ledger, caller = self._parts.ledger, self._parts.caller
         if (left_s := ledger.seconds_left()) < math.inf:
             await anyio.sleep(left_s)
             caller.stopped_by = caller.stopped_by or ledger.out_of_time()
             self._engine.stop(str(caller.stopped_by))
+            for endpoint in self._parts.plan.endpoints.values():
+                endpoint.refuse(ledger.out_of_time)
 
     async def _close_endpoints(self) -> None:
         for endpoint in self._parts.plan.endpoints.values():

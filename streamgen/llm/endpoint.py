@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import anyio
 
-from streamgen.errors import EndpointError
+from streamgen.errors import EndpointError, StopRun
 from streamgen.llm.attempt import Afford, Attempt, hedged
 from streamgen.llm.hedge import HedgePolicy, Hedges
 from streamgen.llm.lane import Lane
@@ -24,7 +24,7 @@ from streamgen.llm.race import Race
 from streamgen.llm.retry import CallError, Kind, RetryPolicy
 from streamgen.llm.statistics import EndpointStatistics, latency_of
 from streamgen.llm.tokens import TokenEstimate
-from streamgen.llm.turns import Turns
+from streamgen.llm.turns import Refusal, Turns
 
 _running_loop = asyncio.get_running_loop
 
@@ -68,8 +68,8 @@ class Endpoint:
         """The answer, with everything that was paid for it (useless answers too) in its usage.
 
         Raises CallError when the request cannot be answered, and EndpointError, now and at every later call,
-        when no lane of the endpoint can be used. What was paid without success stands in the `usage` of whatever is
-        raised, a cancellation too.
+        when no lane of the endpoint can be used, or what `refuse` was given. What was paid without success stands in
+        the `usage` of whatever is raised, a cancellation too.
         """
         expected = self._estimate.expect(request)
         place = Waiter(priority, self._clock(), expected[1] + expected[2])
@@ -92,6 +92,10 @@ class Endpoint:
             if attempt.paid.calls:
                 vars(error)["usage"] = attempt.paid
             raise
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Send nothing any more: calls in line, and all that come, end with the refusal. Those in flight go on."""
+        self._turns.close(refusal)
 
     def estimate(self, request: Request) -> Estimate:
         """About what a call with this request will take, from its length and the answers so far."""
@@ -179,8 +183,7 @@ class Endpoint:
         return wait_s
 
     def _stop(self, loss: str, error: CallError) -> NoReturn:
-        self._turns.close(f"endpoint {self.name!r}: {loss}")
-        raise EndpointError(self._turns.closed) from error
+        raise self._turns.close(partial(EndpointError, f"endpoint {self.name!r}: {loss}")) from error
 
     async def _race(self, attempt: Attempt, grant: Grant, hedges: Hedges) -> Response:
         """Ask, and ask a second time where the first request is slow."""
@@ -205,11 +208,8 @@ class Endpoint:
                 self._turns.give_back(grant)
                 return None
             race.is_hedged = True
-        except EndpointError:
+        except (EndpointError, StopRun):
             return None
-        finally:
-            if not race.is_hedged:
-                hedges.not_sent()
         response = await self._ask(attempt, hedged(attempt.request), grant)
         hedges.won += race.answer is None
         return response

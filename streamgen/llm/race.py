@@ -44,6 +44,9 @@ class Race:
                 raise self._bug from None
             if not self.answer:
                 raise
+        finally:
+            if self._double and not self.is_hedged:  # it may have been cancelled before it began
+                self._hedges.not_sent()
 
     def hedge(self) -> None:
         """Send the second request; it returns None where it is not sent after all."""

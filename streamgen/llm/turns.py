@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
-from streamgen.errors import EndpointError
+from streamgen.errors import StreamgenError
 from streamgen.llm.lanes import Grant, Lanes
 from streamgen.llm.line import Line, Waiter
+
+Refusal: TypeAlias = Callable[[], StreamgenError]
+"""Makes what a call ends with that will not be sent any more: each call gets one of its own."""
 
 
 class Turns:
     """Gives slots of the lanes to calls in the order of the line.
 
     A turn goes straight to the call whose it is: only that one wakes up. Where nobody can start now, one timer waits
-    for the earliest time at which the head of the line may. `closed` says why no call will start any more.
+    for the earliest time at which the head of the line may. Once it is `closed`, no call starts any more.
     """
 
     def __init__(self, lanes: Lanes, clock: Callable[[], float]) -> None:
         self.line: Line[Grant] = Line()
-        self.closed: str | None = None
+        self.closed: Refusal | None = None
         self._lanes = lanes
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
@@ -33,9 +37,9 @@ class Turns:
         return self._lanes.start(place.tokens, now, place.avoid)
 
     async def wait(self, place: Waiter) -> Grant:
-        """Stand in line for a slot, which the caller has to end. Raises EndpointError when there will be none."""
+        """Stand in line for a slot, which the caller has to end. Raises the refusal when there will be none."""
         if self.closed:
-            raise EndpointError(self.closed)
+            raise self.closed()
         turn = self.line.join(place)
         self.dispatch()
         try:
@@ -44,7 +48,8 @@ class Turns:
             self._leave(turn)
             raise
         if grant is None:
-            raise EndpointError(self.closed or "the endpoint is closed")
+            assert self.closed, "only those are dismissed who stand in a closed line"
+            raise self.closed()
         return grant
 
     def dispatch(self) -> None:
@@ -63,10 +68,11 @@ class Turns:
         lane.withdraw(pass_, self._clock())
         self.dispatch()
 
-    def close(self, reason: str) -> None:
-        """Start nothing any more, and tell everybody in line; the first reason stays."""
-        self.closed = self.closed or reason
+    def close(self, refusal: Refusal) -> StreamgenError:
+        """Start nothing any more, and tell everybody in line. The first refusal stays: what it makes is returned."""
+        self.closed = self.closed or refusal
         self.line.dismiss()
+        return self.closed()
 
     def _leave(self, turn: asyncio.Future[Grant | None]) -> None:
         if turn.cancel() or turn.cancelled():

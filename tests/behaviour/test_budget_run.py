@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import anyio
 import pytest
-from runs import asked, check_whole, echo, make, model, query
+from runs import CHAT, asked, check_whole, echo, make, model, query
 
 import streamgen
+from streamgen import registry
 from streamgen.llm.model import Request, Response
 from streamgen.llm.retry import CallError, Kind
+from streamgen.llm.spec import ModelSpec
+from streamgen.recipe import Recipe
 from streamgen.record import Usage, Value
 from streamgen.summary import Summary
 from streamgen.testing import Scripted, prompt_of
+from streamgen.virtual_time import run_virtual
 
 
 async def spend(main: Scripted, directory: Path, **budget: Value) -> Summary:
     recipe = make(main, 50, run={"budget": budget, "tickets_in_flight": 8})
     async with streamgen.open(recipe, directory=directory) as run:
         return await run.finish()
+
+
+def named(
+    monkeypatch: pytest.MonkeyPatch, main: Scripted, budget: Mapping[str, Value], rows: int = 50, **spec: Value
+) -> Recipe:
+    """A recipe whose model is found by name, and so may have limits and hedges."""
+    monkeypatch.setitem(registry.BUILTIN["models"], "fake", f"{__name__}:open_fake")
+    monkeypatch.setattr(f"{__name__}.open_fake", lambda _: main)
+    return Recipe.parse(
+        {
+            "models": {"main": {"provider": "fake", **spec}},
+            "source": {"type": "list", "rows": [{"n": n} for n in range(rows)]},
+            "stages": [{**CHAT, "parallel": 8}],
+            "run": {"budget": budget},
+        }
+    )
+
+
+def open_fake(spec: ModelSpec) -> Scripted:
+    raise AssertionError("replaced by each test")
 
 
 @pytest.mark.parametrize("requests", [1, 20, 49])
@@ -107,6 +132,50 @@ async def test_minutes_of_all_sessions_count(tmp_path: Path) -> None:
     assert (await spend(main, tmp_path, minutes=0)).end.reason == "budget"
     assert main.requests == []
     assert (await spend(main, tmp_path, minutes=5)).end.reason == "done"
+
+
+def test_calls_in_line_when_the_minutes_end_are_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two at once take 20 s each: the eight that are sent in 66 s are answered, and those in line then never sent."""
+    main = echo(20.0)
+
+    async def session(minutes: float) -> Summary:
+        recipe = named(monkeypatch, main, {"minutes": minutes}, limits={"concurrency": 2})
+        async with streamgen.open(recipe, directory=tmp_path) as run:
+            summary = await run.finish()
+        assert run.statistics().endpoints[0].waiting == 0
+        return summary
+
+    first = run_virtual(lambda: session(1.1))
+    assert first.end.reason == "budget" and "1.1 minutes" in first.end.message
+    assert len(main.requests) == first.statistics.accepted == 8
+    assert first.statistics.spent.minutes == pytest.approx(80 / 60)
+    last = run_virtual(lambda: session(60))
+    assert last.end.reason == "done" and asked(main) == Counter({str(n): 1 for n in range(50)})
+    check_whole(tmp_path)
+
+
+@pytest.mark.parametrize("requests", [80, 95, 300])
+def test_second_requests_stay_within_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requests: int) -> None:
+    """After 60 calls every fifth one is slow unless it is asked a second time; the server counts all of them."""
+
+    async def answer(request: Request) -> str:
+        n = int(prompt_of(request))
+        await anyio.sleep(100.0 if n > 60 and n % 5 == 0 and not request.idempotency_key.endswith("-h") else 1.0)
+        return "fine"
+
+    async def session() -> Summary:
+        hedge = {"quantile": 0.5, "budget": 0.9}
+        recipe = named(monkeypatch, main, {"requests": requests}, rows=200, hedge=hedge)
+        async with streamgen.open(recipe, directory=tmp_path) as run:
+            return await run.finish()
+
+    main = model(answer)
+    summary = run_virtual(session)
+    hedges = summary.statistics.endpoints[0].hedges
+    assert len(main.requests) == summary.statistics.spent.requests <= requests
+    assert len(main.requests) == summary.statistics.accepted + hedges
+    assert summary.end.reason == ("done" if requests == 300 else "budget")
+    assert hedges == sum(request.idempotency_key.endswith("-h") for request in main.requests) > 0
 
 
 async def test_counts_that_cannot_be_break_neither_books_nor_journal(tmp_path: Path) -> None:

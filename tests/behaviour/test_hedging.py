@@ -141,6 +141,20 @@ def test_a_second_request_needs_a_slot_and_is_forgotten_when_the_first_is_answer
     run_virtual(main)
 
 
+def test_a_hedge_that_is_overtaken_at_its_very_beginning_is_not_counted() -> None:
+    """All answers take the same time, so a call is late in the moment in which it is answered."""
+
+    async def main() -> None:
+        model = after(never)
+        endpoint = Endpoint("m", model, hedge=HedgePolicy(quantile=0.5, budget=0.9))
+        await warm(endpoint)
+        await warm(endpoint)
+        seconds = sum(map(is_second, model.requests))
+        assert endpoint.statistics().hedges == seconds == len(model.requests) - 100
+
+    run_virtual(main)
+
+
 def test_no_second_request_without_the_budgets_leave() -> None:
     asked: list[Estimate] = []
 
