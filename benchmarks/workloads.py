@@ -81,7 +81,8 @@ _TABLE = (
     Workload(name="W6", about="memory of 2,000 records", records=2_000, clients=_OURS),
     Workload(name="W6large", about="memory of 100,000 records", records=100_000, clients=_OURS),
     Workload(
-        name="W6journal", about="W1 with a journal that writes nothing", records=5_000, journal=False, clients=("streamgen",)
+        name="W6journal", about="W1 with a journal that writes nothing",
+        records=5_000, journal=False, clients=("streamgen",),
     ),
     Workload(
         name="W7", about="a server that only queues: 16 slots of 100 ms",

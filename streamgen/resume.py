@@ -57,7 +57,12 @@ def what_makes_the_data(recipe: Recipe) -> dict[str, Value]:
         "models": {name: _model(spec) for name, spec in recipe.models.items()},
         "source": _part(recipe.source, recipe) if recipe.source else None,
         "stages": {
-            stage.name: {"type": _named(stage.type), "inputs": list(stage.inputs), **_settings(stage.settings, recipe)}
+            stage.name: {
+                "type": _named(stage.type),
+                "inputs": list(stage.inputs),
+                **_settings(stage.settings, recipe),
+                **(stage.settings.meanings() if stage.settings else {}),
+            }
             for stage in recipe.stages
         },
         "order": [stage.name for stage in recipe.stages],
@@ -192,7 +197,8 @@ def _usage(progress: Progress) -> Usage:
 def _model(spec: object) -> Value:
     if not isinstance(spec, ModelSpec):
         return {"provider": type(spec).__name__}
-    return {"provider": spec.provider, "model": spec.model, "path": spec.path}
+    names = sorted({lane.model or "" for lane in spec.lanes})
+    return {"provider": spec.provider, "model": names if len(names) > 1 else names[0] or None, "path": spec.path}
 
 
 def _part(part: Part, recipe: Recipe) -> Value:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
+
+if TYPE_CHECKING:
+    from streamgen.record import Value
 
 FilePath: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, extra={"is_file": True})]
 """The path of a file that a stage reads; in a recipe it is relative to the recipe's own folder."""
@@ -26,3 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def writes(self) -> frozenset[str] | None:
         """Columns that the stage adds to its record; None where that cannot be told."""
         return frozenset()
+
+    def meanings(self) -> Mapping[str, Value]:
+        """What settings stand for that only name it (a file, a type), by setting: a run goes on only with the same."""
+        return {}

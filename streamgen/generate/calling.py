@@ -57,9 +57,17 @@ class CallingSettings(SamplingSettings, frozen=True, kw_only=True):
         from streamgen.llm.shape import shape_of
 
         try:
-            shape_of(self.schema)
+            shape_of(self.schema, anew=True)
         except RecipeError as error:
             raise ValueError(f"schema: {error}") from None
+
+    def meanings(self) -> Mapping[str, Value]:
+        """The schema itself, where a file or a Struct is named."""
+        if self.schema is None:
+            return {}
+        from streamgen.llm.shape import shape_of
+
+        return {"schema": shape_of(self.schema).schema}
 
     def check_columns(self) -> None:
         """Raise ValueError for a schema that is not of an object with properties, which become columns."""

@@ -51,13 +51,17 @@ class Shape:
 _shapes: dict[int, tuple[object, Shape]] = {}
 
 
-def shape_of(schema: SchemaLike) -> Shape:
-    """The shape, made ready once for each schema. Raises RecipeError, with the `$.path`, for what is no schema.
+def shape_of(schema: SchemaLike, *, anew: bool = False) -> Shape:
+    """The shape, made ready once for each schema; `anew` reads files again that may have changed.
+
+    Raises RecipeError, with the `$.path`, for what is no schema.
 
     >>> shape_of({"type": "integer"}).fit("x")
     ('x', '$: expected integer, got string')
     """
     if isinstance(schema, str):
+        if anew:
+            _shape_of_file.cache_clear()
         return _shape_of_file(schema)
     # The entry keeps the object alive, so that no other one can have its id.
     known = _shapes.get(id(schema))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import Annotated
 
 import anyio
 import msgspec
@@ -70,6 +71,29 @@ async def test_without_accept_all_of_the_surplus_is_taken(tmp_path: Path) -> Non
     assert summary.statistics.accepted == 12
     assert query(tmp_path, "SELECT count(*) FROM surplus") == [(0,)]
     check_whole(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["file", "struct"])
+async def test_another_schema_behind_the_same_name_is_refused_with_what_differs(tmp_path: Path, kind: str) -> None:
+    main = model(lambda request: '{"name": "x"}')
+
+    def recipe(max_length: int) -> Recipe:
+        if kind == "file":
+            schema = {"type": "object", "properties": {"name": {"type": "string", "maxLength": max_length}}}
+            (tmp_path / "schema.json").write_bytes(msgspec.json.encode(schema))
+            return make(main, 2, [{**CHAT, "schema": str(tmp_path / "schema.json")}])
+        text = Annotated[str, msgspec.Meta(max_length=max_length)]
+        answer = msgspec.defstruct("Answer", [("name", text)])
+        made = make(main, 2)
+        (stage,) = made.stages
+        assert stage.settings is not None
+        settings = msgspec.structs.replace(stage.settings, schema=answer)
+        return msgspec.structs.replace(made, stages=(msgspec.structs.replace(stage, settings=settings),))
+
+    await finished(recipe(5), tmp_path / "run")
+    assert (await finished(recipe(5), tmp_path / "run")).end.reason == "done"
+    with pytest.raises(RecipeError, match=r"\$\.stages\.answer\.schema\.properties\.name\.maxLength: 5 -> 6\n"):
+        await finished(recipe(6), tmp_path / "run")
 
 
 async def test_a_recipe_that_would_change_the_data_is_refused_with_every_difference(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from streamgen.engine.graph import build_graph
 from streamgen.engine.stage import Drop, Memory, Result, Stage
 from streamgen.errors import RecipeError
 from streamgen.journal.store import Store
+from streamgen.llm.spec import ModelSpec
 from streamgen.readmit import readmitting
 from streamgen.recipe import Part, Recipe, RunSpec
 from streamgen.record import Meta, Record, encode
@@ -40,6 +41,21 @@ def test_a_recipe_that_only_changes_how_it_runs_is_adopted() -> None:
     adopt(store, Recipe(name="b", source=source, run=RunSpec(accept=9, ordered=True)))
     with pytest.raises(RecipeError, match=r"\$\.seed: 0 -> 1"):
         adopt(store, Recipe(source=source, seed=1))
+    store.close()
+
+
+def served(**model: Any) -> Recipe:
+    return Recipe(models={"main": msgspec.convert({"base_url": "http://a/v1", "model": "m", **model}, ModelSpec)})
+
+
+def test_servers_may_change_but_not_the_models_that_they_have() -> None:
+    store = Store(None)
+    adopt(store, served())
+    other = {"base_url": "http://b/v1"}
+    adopt(store, served(endpoints=[other, {"base_url": "http://c/v1", "limits": {"concurrency": 3}}]))
+    adopt(store, served(model=None, endpoints=[{**other, "model": "m"}]))
+    with pytest.raises(RecipeError, match=r'\$\.models\.main\.model: "m" -> \["m","n"\]'):
+        adopt(store, served(endpoints=[{}, {**other, "model": "n"}]))
     store.close()
 
 

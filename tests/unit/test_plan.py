@@ -226,6 +226,9 @@ class Answering:
         context.asked += 1
         return Response("text", usage=Usage(1, 2), model=model)
 
+    def ladder(self, context: Context[Any], model: str) -> None:
+        """Nothing is known."""
+
 
 def results(handler: Any) -> list[Any]:
     """What the wrapped handler gives for a record that another model has paid for already."""
