@@ -19,7 +19,7 @@ from streamgen.inspection import drops
 from streamgen.llm.budget import Budget
 from streamgen.llm.model import ChatRequest
 from streamgen.recipe import Recipe, StageSpec
-from streamgen.record import Record
+from streamgen.record import Record, Value
 from streamgen.settings import Settings
 from streamgen.summary import Summary
 from streamgen.testing import prompt_of
@@ -274,7 +274,7 @@ def none_of_the_first(record: Record, context: Context[FirstSpec]) -> bool:
     return bool(record["n"] % 2)
 
 
-UNIQUE = {
+UNIQUE: dict[str, dict[str, Value]] = {
     "exact": {"name": "unique", "type": "exact_duplicate", "columns": ["topic"]},
     "near": {"name": "unique", "type": "near_duplicate", "column": "topic"},
     "novelty": {"name": "unique", "type": "novelty", "column": "topic"},
