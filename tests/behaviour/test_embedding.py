@@ -52,7 +52,8 @@ async def test_a_service_stays_responsive_while_a_run_works(tmp_path: Path) -> N
 
 
 async def test_a_run_leaves_no_task_no_thread_of_its_own_no_handler_and_no_logging_behind(tmp_path: Path) -> None:
-    await everything(make(echo(), 5), tmp_path / "first")  # what is made once for a process is made now
+    # What is made once for a process is made now.
+    await everything(make(echo(), 5, sinks=[{"type": "jsonl"}]), tmp_path / "first")
     before = (
         asyncio.all_tasks(), threading.active_count(), signal.getsignal(signal.SIGINT), logging.getLogger().handlers[:],
         warnings.filters[:], sys.excepthook,
