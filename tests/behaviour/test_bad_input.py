@@ -7,19 +7,25 @@ import resource
 import sqlite3
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
+from rich.console import Console
 from runs import CHAT, check_whole, echo, make, query
 
 import streamgen
 from streamgen.context import Context
 from streamgen.errors import EndpointError, JournalError, RecipeError, StopRun, StreamgenError
 from streamgen.journal.store import Store
+from streamgen.present import Progress, summary_view
 from streamgen.recipe import Part, Recipe, StageSpec
 from streamgen.record import Record, Value
+from streamgen.report.facts import facts_of
+from streamgen.report.page import render
 from streamgen.runs import Run
 from streamgen.settings import Settings
 from streamgen.summary import Summary
@@ -224,6 +230,27 @@ async def test_an_endpoint_that_cannot_be_used_ends_the_run_and_it_resumes(
     assert (end.reason, end.exit_code, end.is_resumable, end.message) == ("failed", 1, True, str(error))
     async with ScriptedServer() as server:
         assert (await finished(over_http(server), tmp_path)).statistics.accepted == 20
+
+
+async def test_a_server_that_is_out_is_shown_while_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("streamgen.present._LINES_S", 0.01)
+    fault = refusal(401, "Incorrect API key", code="invalid_api_key")
+    async with ScriptedServer(latency_s=0.03) as good, ScriptedServer(fault=lambda request, n: fault) as bad:
+        recipe = over_http(good, endpoints=[{}, {"base_url": bad.base_url}])
+        async with streamgen.open(recipe, directory=tmp_path) as run, anyio.create_task_group() as beside:
+            beside.start_soon(Progress(run).follow)
+            summary = await run.finish()
+            beside.cancel_scope.cancel()
+    (warning,) = summary.statistics.warnings
+    assert "main, endpoints[1]" in warning and "Incorrect API key" in warning
+    assert summary.statistics.accepted == 20
+    assert capfd.readouterr().err.count("Incorrect API key") == 1
+    console = Console(width=500, file=StringIO())
+    console.print(summary_view(summary))
+    assert warning in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "main, endpoints[1]" in render(facts_of(tmp_path))
 
 
 async def test_an_unreachable_endpoint_ends_the_run_and_it_resumes(tmp_path: Path) -> None:
