@@ -99,12 +99,15 @@ class Connection(asyncio.Protocol):
         `came` is called for each piece of a body. Where `take` has enough, the end is waited for `goodbye_s`, so that
         the connection can be used again. The future brings Broken, NoHttp, TooLong, or what `take` raises.
         """
-        self.is_open = self._has_come = False
+        was_open, self.is_open, self._has_come = self.is_open, False, False
         self.uses += 1
         self._take, self._came, self._goodbye_s = take, came, goodbye_s
         self._most = self._limit = most
         self._answered = answered = asyncio.get_running_loop().create_future()
-        self._transport.write(data)
+        if was_open:
+            self._transport.write(data)
+        else:  # closed as soon as it was there: nobody would tell
+            self._fail(self._broken(None))
         return answered
 
     def close(self) -> None:
@@ -117,9 +120,9 @@ class Connection(asyncio.Protocol):
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is there."""
+        """The connection is there; once more when it speaks TLS."""
         self._transport = transport
-        self.is_open = True
+        self.is_open = not self._transport.is_closing()
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""

@@ -7,6 +7,7 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -87,18 +88,30 @@ class Dial:
             _keep_alive(connected)
             if self._proxy and self._address.scheme == "https":
                 await self._tunnel(loop, connected)
-            secured = self._proxy if self._proxy and self._address.scheme == "http" else self._address
-            is_secure = secured.scheme == "https"
-            _, connection = await loop.create_connection(
-                Connection,
-                sock=connected,
-                ssl=self._tls() if is_secure else None,
-                server_hostname=secured.hostname if is_secure else None,
-            )
+            transport, connection = await loop.create_connection(Connection, sock=connected)
         except BaseException:
-            connected.close()
+            with suppress(OSError):  # uvloop may have closed it
+                connected.close()
             raise
+        secured = self._proxy if self._proxy and self._address.scheme == "http" else self._address
+        if secured.scheme == "https":
+            await self._secure(loop, transport, connection, secured.hostname)
         return connection
+
+    async def _secure(
+        self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, connection: Connection, host: str | None
+    ) -> None:
+        """Speak TLS from here on. Not by `create_connection`, which leaves the socket open when it is cancelled."""
+        try:
+            if transport.is_closing():
+                raise ConnectionError("the server closed it, or spoke before TLS began")
+            over_tls = await loop.start_tls(transport, connection, self._tls(), server_hostname=host)
+            if over_tls is None:
+                raise ConnectionResetError("closed after the handshake")
+        except BaseException:
+            transport.abort()
+            raise
+        connection.connection_made(over_tls)
 
     async def _look_up(self, loop: asyncio.AbstractEventLoop, host: str, port: int) -> _Found:
         """The addresses of a name, for a while; many connections that open at once ask but once."""

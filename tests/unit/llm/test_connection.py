@@ -26,6 +26,9 @@ class Wire(asyncio.Transport):
     def abort(self) -> None:
         self.is_cut = True
 
+    def is_closing(self) -> bool:
+        return self.is_cut
+
     def get_write_buffer_size(self) -> int:
         return self.unsent
 
@@ -101,6 +104,14 @@ async def test_an_idle_connection_that_the_server_ends_is_not_used_again() -> No
     connection = opened()
     connection.eof_received()
     assert not connection.is_open
+
+
+async def test_a_new_connection_that_is_gone_before_it_is_used_is_broken() -> None:
+    connection = opened()
+    connection.connection_lost(None)
+    with pytest.raises(Broken, match="before an answer") as caught:
+        await asked(connection)
+    assert not caught.value.is_stale
 
 
 @pytest.mark.parametrize("field", [b"", b"Transfer-Encoding: identity\r\n"])
