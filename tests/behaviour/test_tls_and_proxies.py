@@ -4,6 +4,7 @@ import asyncio
 import functools
 import gc
 import inspect
+import socket
 import ssl
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -43,7 +44,8 @@ def on_both_loops(test: Callable[..., Coroutine[object, object, None]]) -> Calla
     signature = inspect.signature(test)
     first = inspect.Parameter("new_loop", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     run.__signature__ = signature.replace(parameters=[first, *signature.parameters.values()])  # type: ignore[attr-defined]
-    return pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])(run)
+    both: Callable[..., None] = pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])(run)
+    return both
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +154,21 @@ async def test_calls_go_over_tls() -> None:
         assert await asked(f"https://localhost:{port}/v1", 3) == ["c"] * 3
     async with serving(_secured("127.0.0.1")) as port:
         assert await asked(f"https://127.0.0.1:{port}/v1", 3) == ["c"] * 3
+
+
+@on_both_loops
+async def test_a_request_of_8_mb_is_sent_and_its_silent_connection_kept_alive() -> None:
+    request = msgspec.structs.replace(ASK, messages=(Message("user", "x" * (8 << 20)),))
+    for context, scheme in ((None, "http"), (_secured("localhost"), "https")):
+        async with serving(context) as port:
+            model = OpenAIModel(f"{scheme}://localhost:{port}/v1", "m")
+            assert (await model.chat(request)).text == "c"
+            ((connection, _),) = model._transport._idle
+            connected = connection._transport.get_extra_info("socket")
+            assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+            del connected
+            await model.aclose()
 
 
 @on_both_loops

@@ -108,7 +108,7 @@ TOKENS = st.sampled_from(
 def test_any_bytes_end_in_an_answer_or_in_an_error_that_is_known(
     head: bytes, pieces: list[bytes], is_reset: bool
 ) -> None:
-    async def main() -> Answer | Exception | None:
+    async def main() -> Answer | BaseException:
         connection = Connection()
         connection.connection_made(Wire())
         answered = connection.send(b"", None, 64, None, 1.0)
