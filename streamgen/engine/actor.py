@@ -19,6 +19,9 @@ from streamgen.errors import FatalError, StopRun
 from streamgen.record import Record
 
 
+_FRAMES = 30  # of a traceback: an exception that is raised again and again grows one without end
+
+
 class Contexts(Protocol):
     """Makes what handlers get beside their records."""
 
@@ -213,7 +216,7 @@ class Actor:
         kind = type(error).__name__
         self.counts.failed[kind] += 1
         ack.error = ack.error or f"{self.stage.name}: {kind}: {error}"
-        trace = "".join(traceback.format_exception(error))
+        trace = "".join(traceback.format_exception(error, limit=-_FRAMES))
         self._around.dead_letter(Letter(ack.ticket, self.stage.name, record, f"{kind}: {error}", trace))
         return ()
 
