@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
@@ -62,7 +62,8 @@ class OpenAIModel:
         proxy: str | None = None,
     ) -> None:
         base = _checked(base_url)
-        self._base, self._path = _shown(base), base.path
+        self._base, self._path = _shown(base), base.path.rstrip("/")
+        self._query = f"?{base.query}" if base.query else ""  # Azure's api-version, for one
         self._model = model
         self._fixed: dict[str, object] = {"model": model}
         if stream:
@@ -70,7 +71,8 @@ class OpenAIModel:
         self._start = _encode(self._fixed)[:-1] + b","
         self._is_streamed = stream
         # Some servers quote the key that they refuse.
-        secrets = (api_key, urlsplit(proxy or "").password, *(headers or {}).values())
+        password = urlsplit(proxy or "").password or ""
+        secrets = (api_key, password, unquote(password), *(headers or {}).values())
         self._secrets = [secret for secret in secrets if secret and len(secret) >= _SECRET]
         authorization = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._transport = Transport(
@@ -95,7 +97,7 @@ class OpenAIModel:
         For questions that are no calls. Raises OSError, NoHttp and TooLong.
         """
         body = None if fields is None else _encode({"model": self._model, **fields})
-        return await self._transport.ask(f"{self._path}/{path}", body)
+        return await self._transport.ask(f"{self._path}/{path}{self._query}", body)
 
     async def aclose(self) -> None:
         """Close the connections; a later call opens new ones."""
@@ -109,7 +111,7 @@ class OpenAIModel:
         take = stream.feed if stream else None
         body, url = self._body(request), self._base + path
         try:
-            answer = await self._transport.post(self._path + path, body, request.idempotency_key, take)
+            answer = await self._transport.post(self._path + path + self._query, body, request.idempotency_key, take)
         except (OSError, NoHttp, TooLong, Unreadable) as error:  # TimeoutError is an OSError
             raise self._error(kind_of_exception(error), url, quote_exception(error)) from error
         if answer.status != HTTPStatus.OK:
@@ -177,6 +179,8 @@ class OpenAIModel:
         if kind is Kind.NOT_AN_API:
             to = answer.headers.get("location")
             said = f"a redirect to {_shown(urlsplit(to))}" if to else f"no API but a web page: {said}"
+        if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            said = f"the proxy wants a user and a password, see `proxy`: {said}"
         told = self._listener.refused(answer.headers, wait_in_text(data))
         return self._error(kind, url, said, status=answer.status, told=told)
 

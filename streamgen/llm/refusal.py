@@ -21,6 +21,7 @@ _STATUS = {
     403: Kind.AUTH,
     404: Kind.NOT_FOUND,
     405: Kind.NOT_FOUND,
+    407: Kind.AUTH,
     408: Kind.TIMEOUT,
     425: Kind.OVERLOADED,
     429: Kind.RATE_LIMITED,

@@ -402,7 +402,7 @@ async def test_calls_go_through_a_proxy_and_its_password_is_in_no_message() -> N
         address = proxy.base_url.removesuffix("/v1").replace("//", "//me:my-password@")
         model = OpenAIModel("http://api.invalid/v1", "m", proxy=address)
         assert await model.chat(ASK) == ANSWER
-        with pytest.raises(CallError, match=r"407: no \*\*\*"):
+        with pytest.raises(CallError, match=r"407: .*see `proxy`: no \*\*\*"):
             await model.chat(ASK)
         await model.aclose()
     assert proxy.requests[0].startswith(b"POST http://api.invalid/v1/chat/completions HTTP/1.1\r\n")
@@ -418,3 +418,11 @@ async def test_a_proxy_that_is_not_there_is_unreachable() -> None:
     await model.aclose()
     assert caught.value.kind is Kind.UNREACHABLE
     assert "my-password" not in str(caught.value)
+
+
+async def test_a_query_of_the_address_goes_along_with_every_call() -> None:
+    async with serving(reply()) as server:
+        model = OpenAIModel(f"{server.base_url}?api-version=2024-10-21", "m")
+        assert await model.chat(ASK) == ANSWER
+        await model.aclose()
+    assert server.requests[0].startswith(b"POST /v1/chat/completions?api-version=2024-10-21 HTTP/1.1\r\n")
