@@ -18,7 +18,6 @@ from streamgen.engine.statistics import Counts
 from streamgen.errors import FatalError, StopRun
 from streamgen.record import Record
 
-
 _FRAMES = 30  # of a traceback: an exception that is raised again and again grows one without end
 
 

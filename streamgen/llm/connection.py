@@ -6,18 +6,16 @@ import asyncio
 import zlib
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-if TYPE_CHECKING:
-    from zlib import _Decompress
+from streamgen.llm.inflate import Inflater, inflater_of
 
 MAX_HEAD_BYTES = 64 << 10
 _MAX_FIELDS = 500
 _INFORMS = range(100, 200)  # answers before the answer
 _SWITCHED = 101
-_GZIP = 0x1F  # the first byte of a member
 
 Take: TypeAlias = Callable[[bytes], object]
 """Gets the pieces of a body; what is true says that the rest does not matter."""
@@ -88,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._take: Take | None = None
         self._came: Callable[[], None] | None = None
         self._goodbye: asyncio.TimerHandle | None = None  # once `take` has enough
-        self._inflate: _Inflater | None = None
+        self._inflate: Inflater | None = None
         self._begin()
 
     def send(
@@ -181,7 +179,7 @@ class Connection(asyncio.Protocol):
         names = {name.lower(): value for name, value in answer.fields}
         self._is_measured = b"content-length" in names or b"chunked" in names.get(b"transfer-encoding", b"").lower()
         if encoding := names.get(b"content-encoding", b"").strip().lower():
-            self._inflate = _inflater(encoding)
+            self._inflate = inflater_of(encoding)
         if answer.status != 200:
             self._take = None
 
@@ -255,38 +253,6 @@ class Connection(asyncio.Protocol):
             return Broken(f"server disconnected before an answer{_told(error)}", is_stale=self.uses > 1)
         what = "answer was not completed" if self._is_body else "head of an answer was not completed"
         return Broken(f"server disconnected: the {what}{_told(error)}")
-
-
-class _Inflater:
-    """Inflates gzip, of one member or several (RFC 1952, section 2.2), and deflate."""
-
-    def __init__(self) -> None:
-        self._member: _Decompress | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing is missing."""
-        return self._member is None or self._member.eof
-
-    def feed(self, piece: bytes, most: int) -> bytes:
-        """What a piece holds, at most `most` bytes of it. Raises zlib.error."""
-        text = b""
-        while piece and len(text) < most:
-            if self._member is None or (self._member.eof and piece[0] == _GZIP):
-                self._member = zlib.decompressobj(zlib.MAX_WBITS | 32)
-            elif self._member.eof:  # padding
-                break
-            text += self._member.decompress(piece, most - len(text))
-            piece = self._member.unused_data
-        return text
-
-
-def _inflater(encoding: bytes) -> _Inflater | None:
-    if encoding in (b"gzip", b"x-gzip", b"deflate"):
-        return _Inflater()
-    if encoding != b"identity":
-        raise NoHttp(f"a body in the encoding {encoding.decode('latin-1')!r}, which was not asked for")
-    return None
 
 
 def _told(error: Exception | None) -> str:
