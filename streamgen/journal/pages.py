@@ -80,8 +80,8 @@ def outcome_page(rows: Sequence[Row]) -> bytes:
 def call_page(rows: Sequence[Row]) -> bytes:
     """Calls as JSON; their requests and responses are JSON already."""
     return _encode([
-        (ticket, stage, record, n, model, _json(request), _json(response), *paid)
-        for ticket, stage, record, n, model, request, response, *paid in rows
+        (ticket, stage, record, n, model, _raw(request), _raw(response), read, written, requests, usd)
+        for ticket, stage, record, n, model, request, response, read, written, requests, usd in rows
     ])  # fmt: skip
 
 
@@ -96,5 +96,4 @@ calls_of = msgspec.json.Decoder(list[StoredCall]).decode
 memories_of = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
 
 
-def _json(cell: Any) -> msgspec.Raw:
-    return msgspec.Raw(cell or b"null")
+_raw: Any = msgspec.Raw

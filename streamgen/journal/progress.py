@@ -143,8 +143,9 @@ class Progress(msgspec.Struct):
     def _pay(self, table: str, rows: Sequence[Row], answers: int) -> None:
         """Add calls to the sums of their model and stage."""
         account = itemgetter(*_ACCOUNT_CELLS[table])
-        for model, stage in set(map(account, rows)):
-            own = [row[-4:] for row in rows if account(row) == (model, stage)]
+        accounts = set(map(account, rows))
+        for model, stage in accounts:
+            own = [row[-4:] for row in rows if len(accounts) == 1 or account(row) == (model, stage)]
             spent = self.spent.setdefault(model, {}).setdefault(stage, Spent())
             cached = answers * [row[2] for row in own].count(0)
             spent.answers += answers * len(own) - cached
