@@ -27,6 +27,8 @@ from streamgen.journal.schema import APPLICATION_ID, INSERTS, LOG_BYTES, PAGE_BY
 
 FILE_NAME = "run.db"
 
+_CACHE_KB = 512  # of the database in memory: what is appended is not read again
+
 
 class Store:
     """One run's database. `path` None keeps it in a private temporary file that vanishes with the process.
@@ -196,6 +198,7 @@ class Store:
                 f"{self.path} was written by an older streamgen (format {version}, this one knows {VERSION}); "
                 "go on with the version that made it, or choose another directory"
             )
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
         if not read_only:
             self._set_durability()
 
