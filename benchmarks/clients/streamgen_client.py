@@ -50,8 +50,8 @@ async def main(work: Work, directory: Path) -> None:
         async for _ in run:
             report.first()
             break
-        summary = await run.finish()
-    report.write(lost=summary.statistics.failed, end=summary.end.message)
+        summary = await run.finish()  # the last record is in the file
+        report.write(lost=summary.statistics.failed, end=summary.end.message)
     (directory / "records.jsonl").unlink(missing_ok=True)
     (directory / "records.jsonl").symlink_to(folder / "records.jsonl")
 
