@@ -15,6 +15,8 @@ from streamgen.settings import Settings
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+PROBES = 33  # places of a range that are tried at its field
+
 
 class Variant(NamedTuple):
     """One stage's settings with one value of the space in them, and where in the recipe that value stands."""
@@ -47,7 +49,8 @@ def check_space(space: Space, stages: Mapping[str, msgspec.Struct], path: str = 
     that do not fit.
     """
     bound = {name: _bound(name, parameter, stages, path) for name, parameter in space.items()}
-    result = Space(bound, allows=lambda settings: _is_allowed(settings, stages))
+    free = Space(bound)
+    result = Space(bound, lambda settings: _is_allowed(settings, stages)) if _has_gaps(free, stages) else free
     for _ in variants(result, stages, path):
         pass
     _check_defaults(result, stages, path)
@@ -102,6 +105,16 @@ def _check_defaults(space: Space, stages: Mapping[str, msgspec.Struct], path: st
                 "widen the space or change the stage's setting",
                 path_of(name, path),
             )
+
+
+def _has_gaps(space: Space, stages: Mapping[str, msgspec.Struct]) -> bool:
+    """Whether a stage may refuse settings within the space: it looks at them together, or a field takes only some."""
+    tuned = {type(stages[_split(name)[0]]) for name in space}
+    if any(issubclass(kind, Settings) and kind.check is not Settings.check for kind in tuned):
+        return True
+    places = [index / (PROBES - 1) for index in range(PROBES)]
+    probes = ({name: parameter.decode(place)} for name, parameter in space.items() for place in places)
+    return not all(_is_allowed(probe, stages) for probe in probes)
 
 
 def _is_allowed(settings: Mapping[str, Value], stages: Mapping[str, msgspec.Struct]) -> bool:

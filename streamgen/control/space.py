@@ -108,6 +108,11 @@ class Space(Mapping[str, Parameter]):
         self._parameters = dict(parameters)
         self.allows = allows
 
+    @property
+    def is_constrained(self) -> bool:
+        """Whether there may be combinations that the stages do not allow."""
+        return self.allows is not _anything
+
     def __getitem__(self, name: str) -> Parameter:
         return self._parameters[name]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from random import Random
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -141,6 +141,17 @@ def test_settings_that_do_not_go_together_are_not_in_the_space_and_never_drawn()
     assert not space.contains({"long-enough.min_words": 6, "long-enough.max_words": 5})
     drawn = [space.sample(Random(seed)) for seed in range(200)]
     assert all(settings["long-enough.min_words"] <= settings["long-enough.max_words"] for settings in drawn)
+
+
+def test_only_a_space_that_a_stage_may_refuse_asks_the_stages() -> None:
+    class Sized(Settings, frozen=True, kw_only=True):
+        size: Literal[1, 2, 5] = 1
+
+    assert not bound({"answer.temperature": {"low": 0.5, "high": 1.0}}).is_constrained
+    assert bound({"long-enough.min_words": {"low": 1, "high": 4}}).is_constrained
+    assert not check_space(parse_space({"a.size": {"low": 1, "high": 2}}), {"a": Sized()}).is_constrained
+    space = check_space(parse_space({"a.size": {"low": 1, "high": 5}}), {"a": Sized()})
+    assert {space.sample(Random(seed))["a.size"] for seed in range(30)} == {1, 2, 5}
 
 
 def test_a_space_of_which_nothing_is_allowed_says_so() -> None:
