@@ -60,7 +60,7 @@ class Tuning:
         trial = self.controller.trial_for(ticket) if self.controller else None
         key = (index, trial.id if trial else None)
         if (tuned := self._cache.get(key)) is None:
-            overrides = {**self._retunes[index], **(trial.settings if trial else {})}
+            overrides = {**self._retunes[index], **(trial.stage_settings if trial else {})}
             tuned = self._cache[key] = Tuned(self._applied(overrides), overrides, trial.id if trial else None)
             if len(self._cache) > _KEPT:
                 del self._cache[next(iter(self._cache))]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
 from streamgen.record import Value
 
-Kind: TypeAlias = Literal["default", "explore", "recommended"]
+Kind: TypeAlias = Literal["default", "explore", "incumbent", "recommended"]
+"""What a trial is for: the recipe's own settings, learning, the recommended ones again to see drift, production."""
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """Settings, as `stage.setting`, that a contiguous range of tickets is generated with.
 
-    `note` is the agent's own: what `ask` put there comes back with `tell`, also after a resume.
+    `applied` is what the stages get where that differs: shares in the place of a mixture's theta. `log_probability`
+    is how likely its policy was to propose the settings, `rung` how often the trial's batch was enlarged. `note` is
+    the agent's own: what `ask` put there comes back with `tell`, also after a resume.
     """
 
     id: int
@@ -24,12 +27,22 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, Value]
     kind: Kind
     note: Mapping[str, Value] = {}
+    applied: Mapping[str, Value] | None = None
+    log_probability: float | None = None
+    rung: int = 0
+
+    @property
+    def stage_settings(self) -> Mapping[str, Value]:
+        """What the stages get, as `stage.setting`; None leaves a stage its own value."""
+        return self.settings if self.applied is None else self.applied
 
 
 class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a trial was worth: `value` from `n` records, its standard error where known, and all metrics.
 
-    A failed trial has no value: it is not worth 0, nothing is known about it but `error`.
+    A failed trial has no value: it is not worth 0, nothing is known about it but `error`. `cost` is what the trial
+    took, in the run's currency. `partial` says that more tickets of the trial may follow and be told as another
+    reward. `baseline` is the incumbent's value under the same conditions: `value` is then the level all the same.
     """
 
     value: float | None = None
@@ -38,23 +51,39 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str | None = None
     n: int = 0
     se: float | None = None
+    cost: float | None = None
+    partial: bool = False
+    baseline: float | None = None
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent may know when it is asked: how many trials there were, and which of them have no reward yet.
 
+    Of the data so far: per class or topic the share of what is wanted that is there (`coverage`), the share that is
+    missing (`deficit`) and a student's error rate (`errors`); how full the pool is of what new records say
+    (`saturation`, 0 to 1), the share of candidates accepted, and the share of the budget left (1 without one).
     Fields are only ever added, with defaults.
     """
 
     step: int
     pending: tuple[Trial, ...] = ()
+    coverage: Mapping[str, float] = {}
+    deficit: Mapping[str, float] = {}
+    errors: Mapping[str, float] = {}
+    saturation: float = 0.0
+    acceptance: float = 1.0
+    budget_left: float = 1.0
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent's answer: settings within the space, and a JSON-able note of its own (a log-probability, a rung)."""
+    """An agent's answer: settings within the space, and a JSON-able note of its own.
+
+    A policy adds the log-probability of the settings, so that a late reward can be weighed.
+    """
 
     settings: Mapping[str, Value]
     note: Mapping[str, Value] = {}
+    log_probability: float | None = None
 
 
 class Agent(Protocol):
@@ -62,8 +91,8 @@ class Agent(Protocol):
 
     Registered as `Agent(space, seed)` or `Agent(space, seed, settings)`. All methods run on the event loop: be quick.
     A resumed run tells every reward again, in the order of the first time, and never asks for a known trial again.
-    So an agent that draws from (seed, observation.step), and changes its state only in `tell`, goes on after a crash
-    as if there had been none.
+    So an agent that draws from (seed, observation.step), and changes its state only in `tell`, `forget` and
+    `warm_start`, goes on after a crash as if there had been none.
     """
 
     def ask(self, observation: Observation) -> Proposal:
@@ -72,6 +101,14 @@ class Agent(Protocol):
 
     def tell(self, trial: Trial, reward: Reward) -> None:
         """Learn from a reward. The default trial may lie outside of the space: unset values are None."""
+        ...
+
+    def forget(self, trial: Trial) -> None:
+        """The trial will get no (further) reward: it was stopped, or passed over."""
+        ...
+
+    def warm_start(self, told: Sequence[tuple[Mapping[str, Value], Reward]]) -> None:
+        """Learn from rewards of an earlier run; settings that are not in the space stand where they come nearest."""
         ...
 
     def recommend(self) -> Mapping[str, Value] | None:

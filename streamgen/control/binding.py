@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, partial
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from streamgen.control.space import Categorical, Float, Int, Parameter, Space, by_stage, path_of
+from streamgen.control.parameters import Categorical, Float, Int, Parameter, Simplex
+from streamgen.control.space import Space, by_stage
+from streamgen.control.space_recipe import check_conditions, path_of
 from streamgen.errors import RecipeError, UnknownName
 from streamgen.record import Value
 from streamgen.settings import Settings
@@ -49,8 +51,11 @@ def check_space(space: Space, stages: Mapping[str, msgspec.Struct], path: str = 
     that do not fit.
     """
     bound = {name: _bound(name, parameter, stages, path) for name, parameter in space.items()}
-    free = Space(bound)
-    result = Space(bound, lambda settings: _is_allowed(settings, stages)) if _has_gaps(free, stages) else free
+    check_conditions(bound, space.conditions, path)
+    result = Space(bound, conditions=space.conditions, mixtures=space.mixtures)
+    if _has_gaps(result, stages):
+        allows = partial(_is_allowed, stages=stages)
+        result = Space(bound, allows, space.conditions, space.mixtures)
     for _ in variants(result, stages, path):
         pass
     _check_defaults(result, stages, path)
@@ -59,20 +64,57 @@ def check_space(space: Space, stages: Mapping[str, msgspec.Struct], path: str = 
 
 def variants(space: Space, stages: Mapping[str, msgspec.Struct], path: str = "$.controller.space") -> Iterator[Variant]:
     """Each stage's settings with each end and choice of the space: whatever checks a stage can check them too."""
-    for name, parameter in space.items():
+    for name, values in _extremes(space):
         stage, setting = _split(name)
-        values = parameter.choices if isinstance(parameter, Categorical) else (parameter.low, parameter.high)
+        needed = by_stage(_needed(space, name)).get(stage, {})
         for value in values:
-            changed = with_values(stages[stage], {setting: value}, path_of(name, path))
+            changed = with_values(stages[stage], {**needed, setting: value}, path_of(name, path))
             yield Variant(path_of(name, path), stage, changed)
 
 
 def current_values(space: Space, stages: Mapping[str, msgspec.Struct]) -> dict[str, Value]:
-    """What the recipe itself sets for each name of the space, as JSON values: the first trial's settings."""
-    return {
-        name: msgspec.to_builtins(getattr(stages[stage], setting))
-        for name, (stage, setting) in ((name, _split(name)) for name in space)
-    }
+    """What the recipe itself sets for each active name of the space, as JSON values: the first trial's settings.
+
+    A mixture's theta is None: the first trial has the stage's own shares.
+    """
+    thetas = _thetas(space)
+    return space.active(
+        {
+            name: None if name in thetas else msgspec.to_builtins(getattr(stages[stage], setting))
+            for name, (stage, setting) in ((name, _split(name)) for name in space)
+        }
+    )
+
+
+def _extremes(space: Space) -> Iterator[tuple[str, Iterable[Value]]]:
+    """The ends, choices and corners of every setting that the space tunes."""
+    thetas = _thetas(space)
+    for name, parameter in space.items():
+        if isinstance(parameter, Categorical):
+            yield name, parameter.choices
+        elif isinstance(parameter, Simplex):
+            yield name, _corners(parameter.parts)
+        elif name not in thetas:
+            yield name, (parameter.low, parameter.high)
+    for name, mixture in space.mixtures.items():
+        yield name, _corners(mixture.parts)
+
+
+def _corners(parts: tuple[str, ...]) -> list[dict[str, float]]:
+    return [dict.fromkeys(parts, 0.0) | {part: 1.0} for part in parts]
+
+
+def _needed(space: Space, name: str) -> dict[str, Value]:
+    """Values with which a parameter is active."""
+    name = space.mixtures[name].names(name)[0] if name in space.mixtures else name
+    needed: dict[str, Value] = {}
+    for other, values in space.conditions.get(name, {}).items():
+        needed |= {**_needed(space, other), other: values[0]}
+    return needed
+
+
+def _thetas(space: Space) -> set[str]:
+    return {name for setting, mixture in space.mixtures.items() for name in mixture.names(setting)}
 
 
 def _bound(name: str, parameter: Parameter, stages: Mapping[str, msgspec.Struct], path: str) -> Parameter:
@@ -84,8 +126,9 @@ def _bound(name: str, parameter: Parameter, stages: Mapping[str, msgspec.Struct]
         raise UnknownName("stage", stage, stages, here)
     if setting not in _field_types(type(stages[stage])):
         raise UnknownName(f"setting of the stage {stage!r}", setting, _field_types(type(stages[stage])), here)
-    fractional = isinstance(parameter, Int) and _takes_fractions(stages[stage], setting, parameter)
-    return Float(parameter.low, parameter.high, parameter.log) if fractional else parameter  # type: ignore[union-attr]
+    if isinstance(parameter, Int) and _takes_fractions(stages[stage], setting, parameter):
+        return Float(parameter.low, parameter.high, parameter.log)
+    return parameter
 
 
 def _takes_fractions(settings: msgspec.Struct, setting: str, parameter: Int) -> bool:
@@ -98,8 +141,8 @@ def _takes_fractions(settings: msgspec.Struct, setting: str, parameter: Int) -> 
 
 def _check_defaults(space: Space, stages: Mapping[str, msgspec.Struct], path: str) -> None:
     for name, value in current_values(space, stages).items():
-        # None leaves the value to the endpoint: it has no place in a range, and needs none to be the first trial.
-        if value is not None and not space[name].contains(value):
+        # None leaves the value to the endpoint, {} the shares to the stage: the first trial needs no place for it.
+        if value not in (None, {}) and not space[name].contains(value):
             raise RecipeError(
                 f"the first trial runs the recipe's own value, {value!r}, which the space does not hold: "
                 "widen the space or change the stage's setting",
@@ -113,8 +156,9 @@ def _has_gaps(space: Space, stages: Mapping[str, msgspec.Struct]) -> bool:
     if any(issubclass(kind, Settings) and kind.check is not Settings.check for kind in tuned):
         return True
     places = [index / (PROBES - 1) for index in range(PROBES)]
-    probes = ({name: parameter.decode(place)} for name, parameter in space.items() for place in places)
-    return not all(_is_allowed(probe, stages) for probe in probes)
+    thetas = _thetas(space)
+    ranges = [(name, each) for name, each in space.items() if isinstance(each, Float | Int) and name not in thetas]
+    return not all(_is_allowed({name: each.decode(place)}, stages) for name, each in ranges for place in places)
 
 
 def _is_allowed(settings: Mapping[str, Value], stages: Mapping[str, msgspec.Struct]) -> bool:
@@ -127,7 +171,8 @@ def _is_allowed(settings: Mapping[str, Value], stages: Mapping[str, msgspec.Stru
 
 
 def _split(name: str) -> tuple[str, str]:
-    stage, _, setting = name.rpartition(".")
+    """The stage and the setting that a parameter belongs to, a mixture's theta too."""
+    stage, _, setting = name.partition("[")[0].rpartition(".")
     return stage, setting
 
 

@@ -13,7 +13,8 @@ from streamgen.control.binding import check_space, current_values
 from streamgen.control.controller import Controller
 from streamgen.control.pool import Pool
 from streamgen.control.reward import RewardFunction
-from streamgen.control.space import Space, parse_space
+from streamgen.control.space import Space
+from streamgen.control.space_recipe import parse_space
 from streamgen.decode import check_settings, decode
 from streamgen.errors import RecipeError, UnknownName
 from streamgen.record import Value

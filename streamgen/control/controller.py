@@ -155,7 +155,9 @@ class Controller:
         return self._trials[-1].first_ticket + self._trials[-1].tickets if self._trials else 0
 
     def _begin(self) -> None:
-        kind, proposal = self._proposal()
+        observation = Observation(step=len(self._trials), pending=tuple(self._trials[id_] for id_ in self._open))
+        kind, proposal = self._proposal(observation)
+        applied = self.space.applied(proposal.settings, observation)
         trial = Trial(
             id=len(self._trials),
             first_ticket=self._end,
@@ -163,20 +165,21 @@ class Controller:
             settings=proposal.settings,
             kind=kind,
             note=proposal.note,
+            applied=None if applied is proposal.settings else applied,
+            log_probability=proposal.log_probability,
         )
         self._add(trial)
         self.on_trial(trial)
 
-    def _proposal(self) -> tuple[Kind, Proposal]:
+    def _proposal(self, observation: Observation) -> tuple[Kind, Proposal]:
         if not self._trials:
             return "default", Proposal(settings=self._default)
         if len(self._trials) >= self._explored:
             return "recommended", Proposal(settings=self.agent.recommend() or self._default)
-        return "explore", self._asked()
+        return "explore", self._asked(observation)
 
-    def _asked(self) -> Proposal:
-        pending = tuple(self._trials[id_] for id_ in self._open)
-        proposal = self.agent.ask(Observation(step=len(self._trials), pending=pending))
+    def _asked(self, observation: Observation) -> Proposal:
+        proposal = self.agent.ask(observation)
         if not self.space.contains(proposal.settings):
             raise FatalError(
                 f"the agent {type(self.agent).__name__} proposed {proposal.settings}, "

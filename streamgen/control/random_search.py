@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 
 import msgspec
@@ -23,7 +23,7 @@ class RandomSearch:
     def __init__(self, space: Space, seed: int) -> None:
         self._space = space
         self._seed = seed
-        self._halton = Halton(len(space), seed)
+        self._halton = Halton(space.places, seed)
         self._tried: dict[bytes, Evidence] = {}  # by the settings as JSON, in order of their first reward
 
     def ask(self, observation: Observation) -> Proposal:
@@ -35,7 +35,15 @@ class RandomSearch:
 
     def tell(self, trial: Trial, reward: Reward) -> None:
         """Keep the reward for `recommend`."""
-        self._tried.setdefault(_key(trial.settings), Evidence(trial.settings)).add(reward)
+        self._add(trial.settings, reward)
+
+    def forget(self, trial: Trial) -> None:
+        """Nothing is kept of a trial without a reward."""
+
+    def warm_start(self, told: Sequence[tuple[Mapping[str, Value], Reward]]) -> None:
+        """Begin with these rewards; the sequence stays the same."""
+        for settings, reward in told:
+            self._add(settings, reward)
 
     def recommend(self) -> Mapping[str, Value] | None:
         """The tried settings with the highest posterior mean; see `posterior_means`."""
@@ -50,6 +58,9 @@ class RandomSearch:
         """Take over the rewards of a `state_dict`."""
         tried = msgspec.convert(state.get("tried"), list[Evidence])
         self._tried = {_key(evidence.settings): evidence for evidence in tried}
+
+    def _add(self, settings: Mapping[str, Value], reward: Reward) -> None:
+        self._tried.setdefault(_key(settings), Evidence(settings)).add(reward)
 
 
 def _key(settings: Mapping[str, Value]) -> bytes:

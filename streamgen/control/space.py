@@ -1,18 +1,24 @@
-"""The search space: which settings of which stages may change, and over what."""
+"""The search space: which settings of which stages may change, over what, and which only together with others."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, TypeGuard
+from graphlib import TopologicalSorter
+from itertools import islice
+from typing import Protocol, TypeAlias
 
-import msgspec
-
-from streamgen.errors import FatalError, RecipeError, UnknownName
+from streamgen.control.agent import Observation
+from streamgen.control.mixture import Mixture
+from streamgen.control.parameters import Categorical, Float, Int, Parameter, Simplex
+from streamgen.errors import FatalError
 from streamgen.record import Value
 
-RANGE_KEYS = ("low", "high", "log")
+__all__ = ["MAX_TRIES", "Categorical", "Condition", "Float", "Int", "Parameter", "Simplex", "Space", "by_stage"]
+
 MAX_TRIES = 1000  # draws until a combination that the stages allow; a space that needs more is mostly forbidden
+
+Condition: TypeAlias = Mapping[str, tuple[Value, ...]]
+"""Other parameters and the values of them with which a parameter counts."""
 
 
 class Uniform(Protocol):
@@ -23,95 +29,40 @@ class Uniform(Protocol):
         ...
 
 
-class Float(msgspec.Struct, frozen=True):
-    """A range of real numbers, both ends included; `log` spaces it evenly in the logarithm."""
-
-    low: float
-    high: float
-    log: bool = False
-
-    def contains(self, value: Value) -> bool:
-        """Whether the value is a number within the range."""
-        return _is_number(value) and self.low <= value <= self.high
-
-    def encode(self, value: Value) -> float:
-        """The value's place in [0, 1]."""
-        low, high = _scaled(self.low, self.log), _scaled(self.high, self.log)
-        return (_scaled(value, self.log) - low) / (high - low)
-
-    def decode(self, place: float) -> float:
-        """The value at a place in [0, 1]."""
-        low, high = _scaled(self.low, self.log), _scaled(self.high, self.log)
-        value = low + place * (high - low)
-        return min(max(math.exp(value) if self.log else value, self.low), self.high)
-
-
-class Int(msgspec.Struct, frozen=True):
-    """A range of whole numbers, both ends included; each owns an equal cell of [0, 1] (with `log`, of its logarithm).
-
-    >>> Int(1, 4).decode(0.99), Int(1, 4).encode(1)
-    (4, 0.125)
-    """
-
-    low: int
-    high: int
-    log: bool = False
-
-    def contains(self, value: Value) -> bool:
-        """Whether the value is a whole number within the range."""
-        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
-
-    def encode(self, value: Value) -> float:
-        """The middle of the value's cell of [0, 1]."""
-        cells = Float(self.low, self.high + 1, self.log)
-        return (cells.encode(value) + cells.encode(value + 1)) / 2
-
-    def decode(self, place: float) -> int:
-        """The value whose cell holds this place in [0, 1]."""
-        return min(math.floor(Float(self.low, self.high + 1, self.log).decode(place)), self.high)
-
-
-class Categorical(msgspec.Struct, frozen=True):
-    """A choice among values without an order; each owns an equal cell of [0, 1]."""
-
-    choices: tuple[Value, ...]
-
-    def contains(self, value: Value) -> bool:
-        """Whether the value is one of the choices (1 and true are two values)."""
-        return any(_is_same(value, choice) for choice in self.choices)
-
-    def encode(self, value: Value) -> float:
-        """The middle of the value's cell of [0, 1]."""
-        index = next(index for index, choice in enumerate(self.choices) if _is_same(value, choice))
-        return (index + 0.5) / len(self.choices)
-
-    def decode(self, place: float) -> Value:
-        """The choice whose cell holds this place in [0, 1]."""
-        return self.choices[min(int(place * len(self.choices)), len(self.choices) - 1)]
-
-
-Parameter: TypeAlias = Float | Int | Categorical
-
-
 def _anything(_: Mapping[str, Value]) -> bool:
     return True
 
 
 class Space(Mapping[str, Parameter]):
-    """Parameters by `stage.setting`, in the recipe's order, and which of their combinations the stages allow."""
+    """Parameters by `stage.setting`, in the recipe's order, and which of their combinations the stages allow.
+
+    A parameter with a condition is active only while each parameter that it names is active and has one of the values.
+    Settings leave out what is not active: there the stage keeps its own value.
+    """
 
     def __init__(
         self,
         parameters: Mapping[str, Parameter],
         allows: Callable[[Mapping[str, Value]], bool] = _anything,
+        conditions: Mapping[str, Condition] | None = None,
+        mixtures: Mapping[str, Mixture] | None = None,
     ) -> None:
         self._parameters = dict(parameters)
-        self.allows = allows
+        self._allows = allows
+        self.mixtures = dict(mixtures or {})
+        given = conditions or {}
+        # Each after the conditions of what it names, so that one pass through them is enough.
+        self.conditions = {name: given[name] for name in TopologicalSorter(given).static_order() if name in given}
 
     @property
     def is_constrained(self) -> bool:
         """Whether there may be combinations that the stages do not allow."""
-        return self.allows is not _anything
+        return self._allows is not _anything
+
+    @property
+    def places(self) -> int:
+        """How many coordinates the unit cube of `decode` has."""
+        return sum(_places(parameter) for parameter in self.values())
 
     def __getitem__(self, name: str) -> Parameter:
         return self._parameters[name]
@@ -123,50 +74,82 @@ class Space(Mapping[str, Parameter]):
         return len(self._parameters)
 
     def __repr__(self) -> str:
-        return f"Space({self._parameters})"
+        return f"Space({self._parameters}{f', conditions={self.conditions}' if self.conditions else ''})"
+
+    def active(self, settings: Mapping[str, Value]) -> dict[str, Value]:
+        """The settings without those that do not count beside the others.
+
+        >>> space = Space({"a.depth": Int(1, 4), "a.method": Categorical(("chat", "evolve"))},
+        ...               conditions={"a.depth": {"a.method": ("evolve",)}})
+        >>> space.active({"a.depth": 3, "a.method": "chat"})
+        {'a.method': 'chat'}
+        """
+        left = dict(settings)
+        for name, condition in self.conditions.items():
+            if not all(
+                other in left and Categorical(values).contains(left[other]) for other, values in condition.items()
+            ):
+                left.pop(name, None)
+        return left
 
     def contains(self, settings: Mapping[str, Value]) -> bool:
-        """Whether the settings name every parameter and no other, each within its range, and are allowed together."""
+        """Whether the settings name what is active and nothing else, each within its range, and go together."""
+        known = {name: settings[name] for name in self if name in settings}
         return (
-            settings.keys() == self.keys()
-            and all(parameter.contains(settings[name]) for name, parameter in self.items())
+            len(known) == len(settings)
+            and self.active({**dict.fromkeys(self), **known}).keys() == settings.keys()
+            and all(self[name].contains(value) for name, value in settings.items())
             and self.allows(settings)
         )
 
+    def allows(self, settings: Mapping[str, Value]) -> bool:
+        """Whether the stages take these settings together; the values themselves are not looked at."""
+        return self._allows is _anything or self._allows(self.applied(settings))
+
     def encode(self, settings: Mapping[str, Value]) -> tuple[float, ...]:
-        """The settings as a point of the unit cube, one coordinate a parameter; they must be in the space."""
-        return tuple(parameter.encode(settings[name]) for name, parameter in self.items())
+        """The settings as a point of the unit cube; they must be in the space. What is not active stands at 0.5."""
+        return tuple(
+            place
+            for name, parameter in self.items()
+            for place in (_encoded(parameter, settings[name]) if name in settings else [0.5] * _places(parameter))
+        )
 
     def decode(self, point: Sequence[float]) -> dict[str, Value]:
-        """The settings at a point of the unit cube.
+        """The settings at a point of the unit cube: a coordinate a parameter, for a simplex one less than its parts.
 
         >>> Space({"a.t": Float(0.0, 2.0), "a.m": Categorical(("x", "y"))}).decode([0.25, 0.75])
         {'a.t': 0.5, 'a.m': 'y'}
         """
-        return {name: parameter.decode(place) for (name, parameter), place in zip(self.items(), point, strict=True)}
+        if len(point) != self.places:
+            raise ValueError(f"a point of this space has {self.places} coordinates, not {len(point)}")
+        places = iter(point)
+        return self.active(
+            {name: _decoded(parameter, list(islice(places, _places(parameter)))) for name, parameter in self.items()}
+        )
 
     def sample(self, rng: Uniform) -> dict[str, Value]:
         """Settings drawn uniformly from what is allowed."""
         for _ in range(MAX_TRIES):
-            settings = self.decode([rng.random() for _ in self])
+            settings = self.decode([rng.random() for _ in range(self.places)])
             if self.allows(settings):
                 return settings
         raise FatalError(f"{MAX_TRIES} draws from the search space gave no settings that the stages allow: narrow it")
 
+    def applied(self, settings: Mapping[str, Value], observation: Observation | None = None) -> Mapping[str, Value]:
+        """What the stages get: the same settings, with shares in the place of the theta of each mixture.
 
-def parse_space(raw: Mapping[str, Value], path: str = "$.controller.space") -> Space:
-    """The space that a recipe writes as `{ low = 0.2, high = 1.5, log = true }` or `{ choices = [...] }`.
-
-    A range is of whole numbers where both of its ends are, until `check_space` finds that its setting takes fractions.
-    """
-    if not raw:
-        raise RecipeError('the search space is empty: name a setting as "stage.setting" and give its range', path)
-    return Space({name: _parameter(value, path_of(name, path)) for name, value in raw.items()})
-
-
-def path_of(name: str, path: str) -> str:
-    """Where a setting of the space stands in the recipe."""
-    return f'{path}."{name}"'
+        A theta that is not set, or not active, leaves the stage its own shares.
+        """
+        if not self.mixtures:
+            return settings
+        seen = observation if observation is not None else Observation(step=0)
+        thetas = {name for setting, mixture in self.mixtures.items() for name in mixture.names(setting)}
+        result = {name: value for name, value in settings.items() if name not in thetas}
+        for setting, mixture in self.mixtures.items():
+            theta = [settings[name] for name in mixture.names(setting) if settings.get(name) is not None]
+            if len(theta) == len(mixture.features):
+                result[setting] = mixture.shares(theta, seen)
+        return result
 
 
 def by_stage(settings: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
@@ -182,55 +165,13 @@ def by_stage(settings: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
     return grouped
 
 
-def _parameter(raw: Value, path: str) -> Parameter:
-    if not isinstance(raw, Mapping):
-        raise RecipeError("expected { low = ..., high = ... } or { choices = [...] }", path)
-    known = ("choices",) if "choices" in raw else RANGE_KEYS
-    for key in raw:
-        if key not in known:
-            raise UnknownName("key", key, {*known} if "choices" in raw else {*known, "choices"}, path)
-    return _categorical(raw["choices"], path) if "choices" in raw else _range(raw, path)
+def _places(parameter: Parameter) -> int:
+    return parameter.places if isinstance(parameter, Simplex) else 1
 
 
-def _categorical(choices: Value, path: str) -> Categorical:
-    if not isinstance(choices, Sequence) or isinstance(choices, str) or not choices:
-        raise RecipeError("`choices` must be a list of at least one value", path)
-    for index, choice in enumerate(choices):
-        if Categorical(tuple(choices[:index])).contains(choice):
-            raise RecipeError(f"{choice!r} stands twice in `choices`", path)
-    return Categorical(tuple(choices))
+def _encoded(parameter: Parameter, value: Value) -> list[float]:
+    return parameter.encode(value) if isinstance(parameter, Simplex) else [parameter.encode(value)]
 
 
-def _range(raw: Mapping[str, Value], path: str) -> Float | Int:
-    low, high = _end(raw, "low", path), _end(raw, "high", path)
-    log = raw.get("log", False)
-    if not isinstance(log, bool):
-        raise RecipeError(f"`log` must be true or false, not {log!r}", path)
-    if low > high:
-        raise RecipeError(f"the range is reversed: low = {low} is above high = {high}", path)
-    if low == high:
-        raise RecipeError(f"the range holds only {low}: set it in the stage, or widen the range", path)
-    if log and low <= 0:
-        raise RecipeError(f"a log range must begin above 0, not at {low}", path)
-    return Int(low, high, log) if isinstance(low, int) and isinstance(high, int) else Float(low, high, log)
-
-
-def _end(raw: Mapping[str, Value], key: str, path: str) -> int | float:
-    if key not in raw:
-        raise RecipeError(f"the range has no `{key}`", path)
-    end = raw[key]
-    if not _is_number(end):
-        raise RecipeError(f"`{key}` must be a finite number, not {end!r}", path)
-    return end
-
-
-def _is_number(value: Value) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_same(left: Any, right: Any) -> bool:
-    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
-
-
-def _scaled(value: float, log: bool) -> float:
-    return math.log(value) if log else value
+def _decoded(parameter: Parameter, places: Sequence[float]) -> Value:
+    return parameter.decode(places) if isinstance(parameter, Simplex) else parameter.decode(places[0])

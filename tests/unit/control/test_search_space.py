@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamgen.control.binding import check_space, current_values, variants, with_values
-from streamgen.control.space import Categorical, Float, Int, Space, by_stage, parse_space
+from streamgen.control.parameters import Categorical, Float, Int
+from streamgen.control.space import Space, by_stage
+from streamgen.control.space_recipe import parse_space
 from streamgen.errors import FatalError, RecipeError, UnknownName
 from streamgen.settings import Settings
 
@@ -69,6 +71,16 @@ def test_whole_ends_over_a_fractional_setting_become_a_float_range() -> None:
         ({"choices": []}, "at least one"),
         ({"choices": "abc"}, "list"),
         ({"choices": ["a", "a"]}, "twice"),
+        ({"simplex": "ab"}, "list of the parts"),
+        ({"simplex": ["a", 2]}, "list of the parts"),
+        ({"simplex": ["a"]}, "at least two parts"),
+        ({"simplex": ["a", "b", "a"]}, "'a' stands twice"),
+        ({"simplex": ["a", "b"], "low": 1}, "unknown key 'low'"),
+        ({"features": ["deficit"]}, "list of the parts"),
+        ({"simplex": ["a", "b"], "features": []}, "`features` must be a list"),
+        ({"simplex": ["a", "b"], "features": ["deficit", "deficit"]}, "'deficit' is there twice"),
+        ({"simplex": ["a", "b"], "features": ["deficit"], "low": 5}, "reversed"),
+        ({"low": 0.1, "high": 1, "wen": {}}, "did you mean 'when'"),
         ([0.1, 0.2], "expected { low"),
     ],
 )
@@ -76,6 +88,46 @@ def test_a_range_that_cannot_be_is_refused_with_its_place(raw: Any, message: str
     with pytest.raises(RecipeError, match=message) as caught:
         parse_space({"answer.temperature": raw})
     assert caught.value.path == '$.controller.space."answer.temperature"'
+
+
+@pytest.mark.parametrize(
+    ("feature", "message"),
+    [
+        ("deficits", "did you mean 'deficit'"),
+        (3, "observed feature's name"),
+        ({"prior": {"a": 1.0}}, "a number for each of a, b"),
+        ({"prior": {"a": 1.0, "b": "x"}}, "a number for each of a, b"),
+    ],
+)
+def test_a_feature_that_cannot_be_is_refused_with_its_place(feature: Any, message: str) -> None:
+    with pytest.raises(RecipeError, match=message) as caught:
+        parse_space({"a.mix": {"simplex": ["a", "b"], "features": ["coverage", feature]}})
+    assert caught.value.path == '$.controller.space."a.mix".features[1]'
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ("evolve", "expected a condition"),
+        ({}, "expected a condition"),
+        ({"a.metod": "evolve"}, "did you mean 'a.method'"),
+        ({"a.method": []}, "no value of 'a.method'"),
+        ({"a.method": ["evolve", "evolv"]}, "never 'evolv'"),
+        ({"a.t": 0.5}, "neither choices nor whole numbers"),
+        ({"a.rounds": 2}, "in a circle: a.depth -> a.rounds -> a.depth|in a circle: a.rounds -> a.depth -> a.rounds"),
+        ({"a.depth": 2}, "in a circle: a.depth -> a.depth"),
+    ],
+)
+def test_a_condition_that_cannot_be_is_refused_with_its_place(when: Any, message: str) -> None:
+    raw = {
+        "a.depth": {"low": 1, "high": 4, "when": when},
+        "a.method": {"choices": ["chat", "evolve"]},
+        "a.t": {"low": 0.0, "high": 1.0},
+        "a.rounds": {"low": 1, "high": 4, "when": {"a.depth": 2}},
+    }
+    with pytest.raises(RecipeError, match=message) as caught:
+        parse_space(raw)
+    assert caught.value.path in ('$.controller.space."a.depth".when', '$.controller.space."a.rounds".when')
 
 
 def test_an_empty_space_is_refused() -> None:
