@@ -57,6 +57,11 @@ class Encoding:
         c = [_index(each, settings.get(name)) for name, each in self._choices.items()]
         return self.snap(np.array(u, dtype=np.float64), np.array(c, dtype=np.int64))
 
+    def valued(self, settings: Mapping[str, Value]) -> tuple[Flags, Flags]:
+        """Which coordinates, and which indices, the settings have a value for."""
+        known = [settings.get(name) is not None for name in self._numbers for _ in range(self._width(name))]
+        return np.array(known, dtype=np.bool_), np.array([settings.get(n) is not None for n in self._choices], np.bool_)
+
     def decode(self, u: Floats, c: Ints) -> dict[str, Value]:
         """The settings at a point, in the space's order, without what is not active."""
         settings: dict[str, Value] = dict.fromkeys(self.space)
@@ -105,6 +110,9 @@ class Encoding:
             places[..., self._spans[name]] = _snapped(each, places[..., self._spans[name]])
         self._put_away(places, indices)
         return Points(places, indices)
+
+    def _width(self, name: str) -> int:
+        return len(range(*self._spans[name].indices(self.continuous)))
 
     def _put_away(self, u: Floats, c: Ints) -> None:
         """Put what is not active where nothing stands."""

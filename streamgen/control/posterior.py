@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import fmean, pvariance
 
 import msgspec
@@ -37,6 +37,39 @@ class Evidence(msgspec.Struct):
             self.unknown += 1 / max(reward.n, 1)
         else:
             self.known += reward.se**2
+
+
+class Tried:
+    """Every setting that was tried, with its evidence: what most agents recommend from."""
+
+    def __init__(self) -> None:
+        self._evidence: dict[bytes, Evidence] = {}  # by the settings as JSON, in order of their first reward
+
+    def __len__(self) -> int:
+        return len(self._evidence)
+
+    def __iter__(self) -> Iterator[Evidence]:
+        return iter(self._evidence.values())
+
+    def add(self, settings: Mapping[str, Value], reward: Reward) -> None:
+        """Take in a reward of these settings."""
+        key = msgspec.json.encode(settings, order="deterministic")
+        self._evidence.setdefault(key, Evidence(settings)).add(reward)
+
+    def best(self) -> Mapping[str, Value] | None:
+        """The settings with the highest posterior mean, the first where several are equal; None before a reward."""
+        means = posterior_means(self)
+        return max(means, key=lambda mean: mean.value).settings if means else None
+
+    def state(self) -> list[Value]:
+        """All of it as JSON values."""
+        entries: list[Value] = msgspec.to_builtins(list(self))
+        return entries
+
+    def load(self, state: Value) -> None:
+        """Take over a `state`; raises ValueError where it is none."""
+        found = msgspec.convert(state, list[Evidence])
+        self._evidence = {msgspec.json.encode(each.settings, order="deterministic"): each for each in found}
 
 
 class PosteriorMean(msgspec.Struct, frozen=True):

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from random import Random
 
-import msgspec
-
 from streamgen.control.agent import Observation, Proposal, Reward, Trial
 from streamgen.control.halton import Halton
-from streamgen.control.posterior import Evidence, posterior_means
+from streamgen.control.posterior import Tried
 from streamgen.control.space import Space
 from streamgen.record import Value
 
@@ -24,7 +22,7 @@ class RandomSearch:
         self._space = space
         self._seed = seed
         self._halton = Halton(space.places, seed)
-        self._tried: dict[bytes, Evidence] = {}  # by the settings as JSON, in order of their first reward
+        self._tried = Tried()
 
     def ask(self, observation: Observation) -> Proposal:
         """The step's point of the sequence, or a random draw where the stages do not allow that point."""
@@ -35,7 +33,7 @@ class RandomSearch:
 
     def tell(self, trial: Trial, reward: Reward) -> None:
         """Keep the reward for `recommend`."""
-        self._add(trial.settings, reward)
+        self._tried.add(trial.settings, reward)
 
     def forget(self, trial: Trial) -> None:
         """Nothing is kept of a trial without a reward."""
@@ -43,25 +41,16 @@ class RandomSearch:
     def warm_start(self, told: Sequence[tuple[Mapping[str, Value], Reward]]) -> None:
         """Begin with these rewards; the sequence stays the same."""
         for settings, reward in told:
-            self._add(settings, reward)
+            self._tried.add(settings, reward)
 
     def recommend(self) -> Mapping[str, Value] | None:
         """The tried settings with the highest posterior mean; see `posterior_means`."""
-        means = posterior_means(self._tried.values())
-        return max(means, key=lambda mean: mean.value).settings if means else None
+        return self._tried.best()
 
     def state_dict(self) -> dict[str, Value]:
         """What the rewards told so far add up to."""
-        return {"tried": msgspec.to_builtins(list(self._tried.values()))}
+        return {"tried": self._tried.state()}
 
     def load_state_dict(self, state: Mapping[str, Value]) -> None:
         """Take over the rewards of a `state_dict`."""
-        tried = msgspec.convert(state.get("tried"), list[Evidence])
-        self._tried = {_key(evidence.settings): evidence for evidence in tried}
-
-    def _add(self, settings: Mapping[str, Value], reward: Reward) -> None:
-        self._tried.setdefault(_key(settings), Evidence(settings)).add(reward)
-
-
-def _key(settings: Mapping[str, Value]) -> bytes:
-    return msgspec.json.encode(settings, order="deterministic")
+        self._tried.load(state.get("tried"))

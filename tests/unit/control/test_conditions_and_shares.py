@@ -204,3 +204,9 @@ def assert_same(left: Mapping[str, Any], right: Mapping[str, Any]) -> None:
     assert left.keys() == right.keys()
     for name, value in left.items():
         assert value == pytest.approx(right[name]) if isinstance(value, float | dict) else value == right[name]
+
+
+def test_the_encoding_tells_which_coordinates_have_a_value() -> None:
+    numbers, choices = Encoding(space()).valued({"make.method": "chat", "make.few": 1, "make.temperature": None})
+    assert numbers.tolist() == [False, True, False, False, False, False, False, False]
+    assert choices.tolist() == [True, False]

@@ -8,9 +8,10 @@ import pytest
 
 from streamgen.control.agent import Observation, Reward, Trial
 from streamgen.control.halton import Halton
+from streamgen.control.parameters import Categorical, Float, Int, Simplex
 from streamgen.control.posterior import Evidence, PosteriorMean, posterior_means
 from streamgen.control.random_search import RandomSearch
-from streamgen.control.space import Categorical, Float, Int, Space
+from streamgen.control.space import Space
 
 SPACE = Space({"a.t": Float(0.0, 1.0), "a.n": Int(1, 8), "b.m": Categorical(("x", "y", "z"))})
 
@@ -138,3 +139,21 @@ def test_the_first_points_of_a_base_hit_each_of_its_cells_once() -> None:
     for dimension, base in enumerate((2, 3, 5, 7)):
         cells = [int(point[dimension] * base) for point in points[:base]]
         assert sorted(cells) == list(range(base))
+
+
+def test_shares_and_conditions_are_spread_evenly_too() -> None:
+    space = Space(
+        {"a.m": Categorical(("x", "y")), "a.n": Int(1, 3), "a.mix": Simplex(("p", "q", "r"))},
+        conditions={"a.n": {"a.m": ("y",)}},
+    )
+    settings = asked(RandomSearch(space, 3), range(60))
+    assert all(space.contains(each) for each in settings)
+    assert sum("a.n" in each for each in settings) == 30
+    assert sum(each["a.mix"]["r"] for each in settings) / 60 == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_rewards_of_an_earlier_run_count_like_its_own() -> None:
+    agent = RandomSearch(SPACE, 1)
+    agent.warm_start([({"b.m": "x"}, worth(0.4)), ({"b.m": "y"}, worth(0.6)), ({"b.m": "z"}, FAILED)])
+    assert agent.recommend() == {"b.m": "y"}
+    assert asked(agent, range(5)) == asked(RandomSearch(SPACE, 1), range(5))
