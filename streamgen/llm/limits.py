@@ -7,12 +7,12 @@ from typing import Literal
 
 import msgspec
 
-from streamgen.llm.account import Account, Entry, Guess
 from streamgen.llm.bucket import TOLERANCE_S, Bucket
 from streamgen.llm.concurrency import FIRST_CONCURRENCY, Concurrency
 from streamgen.llm.pacer import Bounce, Pacer
 from streamgen.llm.refusals import Refusals
 from streamgen.llm.retry import Count, Positive
+from streamgen.llm.token_limit import Reservation, TokenLimit
 from streamgen.llm.told import Told
 from streamgen.llm.windows import BELIEVED_S, Window
 
@@ -23,11 +23,6 @@ call they bring three times as much."""
 # A minute of the server's never sees more than the limit, although some calls travel 0.15 s longer than others (three
 # round trips of a new connection), and TOLERANCE_S worth of them may make up for late timers.
 _REQUEST_WINDOW_S = 60.15 + TOLERANCE_S
-# Tokens are spent at a slower pace: calls whose latencies differ by a second do not pass the limit where a server
-# counts them when they end, and a burst fits in. 60 / 62 = 0.968 of the limit is used. Large calls and wrong estimates
-# come on top of the pace; the account keeps them within the limit where a server counts when a call comes, as most do.
-_TOKEN_WINDOW_S = 62.0
-_TOKEN_BURST_S = 1.0  # the shortest period that providers enforce a limit over (Azure: 1 or 10 s)
 _INSTANT_S = 1e-4
 # A told concurrency is taken up at once where answers come at once, and otherwise within 2 ms a call: so a rate that
 # nobody told refuses a few calls at the start, and not all but the first.
@@ -52,8 +47,7 @@ class Pass(msgspec.Struct, gc=False):
     others: int  # of them were in flight
     refused: int  # of all calls before it was sent
     crowd: int  # the most others that a call before it found
-    spare: float  # tokens on top of those, for estimates that are too low
-    entry: Entry | None  # in the account of the tokens
+    held: Reservation | None  # of a token limit
 
 
 class Limiter:
@@ -65,7 +59,7 @@ class Limiter:
     """
 
     __slots__ = (
-        "_account", "_auto", "_clock", "_crowd", "_fixed", "_guess", "_held_until", "_is_told", "_opening", "_pacer",
+        "_auto", "_clock", "_crowd", "_fixed", "_held_until", "_is_told", "_opening", "_pacer",
         "_rate_before", "_refusals", "_request_window", "_requests", "_sent", "_skew_s", "_spaced_due",
         "_started_at", "_stops", "_token_window", "_tokens", "_told_rate", "in_flight",
     )  # fmt: skip
@@ -74,8 +68,7 @@ class Limiter:
         requests, tokens = limits.requests_per_minute, limits.tokens_per_minute
         self._told_rate = requests / 60 if requests else math.inf
         self._requests = _request_bucket(requests) if requests else None
-        self._tokens = Bucket(tokens / _TOKEN_WINDOW_S, tokens / 60 * _TOKEN_BURST_S) if tokens else None
-        self._account = Account(tokens, _REQUEST_WINDOW_S) if tokens else None
+        self._tokens = TokenLimit(tokens) if tokens else None
         self._auto = Concurrency() if limits.concurrency == "auto" else None
         self._fixed = 0 if limits.concurrency == "auto" else limits.concurrency
         is_wide = self._auto is None and self._fixed > FIRST_CONCURRENCY
@@ -87,7 +80,6 @@ class Limiter:
         self._held_until = self._clock = self._spaced_due = self._started_at = -math.inf
         self._rate_before = math.inf  # everything was refused
         self._skew_s = 0.0
-        self._guess = Guess()
         self._sent = 0
         self._stops = 0  # since something passed
         self._crowd = -1  # since the last cut
@@ -128,13 +120,8 @@ class Limiter:
             at = max(at, self._pacer.ready_at())
         if self._requests is not None:
             at = max(at, self._requests.ready_at(1.0))
-        if self._tokens is not None and self._account is not None:
-            guess = self._guess
-            cost = tokens + guess.bias
-            at = max(at, self._tokens.ready_at(cost))
-            if guess.surprise:
-                cost += guess.spare(self.in_flight)
-            at = max(at, self._account.ready_at(cost))
+        if self._tokens is not None:
+            at = max(at, self._tokens.ready_at(tokens, now + self._skew_s))
         if self._is_told:
             at = max(at, self._request_window.ready_at(1.0), self._token_window.ready_at(tokens))
         return at - self._skew_s
@@ -157,16 +144,12 @@ class Limiter:
         if self._requests is not None:
             self._requests.take(1.0, at)
             self._started_at = at
-        spare, entry = 0.0, None
-        if self._tokens is not None and self._account is not None:
-            spare = self._guess.bias
-            self._tokens.take(tokens + spare, at)
-            entry = self._account.take(tokens + spare, at)
+        held = None if self._tokens is None else self._tokens.take(tokens, at)
         if self._is_told:
             self._request_window.take(1.0, at)
             self._token_window.take(tokens, at)
         others = self.in_flight
-        pass_ = Pass(tokens, now, self._sent, others, self._refusals.total, self._crowd, spare, entry)
+        pass_ = Pass(tokens, now, self._sent, others, self._refusals.total, self._crowd, held)
         if others > self._crowd:
             self._crowd = others
         self.in_flight = others + 1
@@ -175,14 +158,17 @@ class Limiter:
 
     def withdraw(self, pass_: Pass, now: float) -> None:
         """Undo `start` for a call that was never sent."""
+        is_newest = pass_.number == self._sent - 1
+        at = self._time(now)
         if self._pacer:
             self._pacer.give_back()
         if self._requests:
-            is_newest = pass_.number == self._sent - 1
             self._requests.give_back(1.0, -math.inf if is_newest else self._started_at)
         self._request_window.give_back(1.0)
         self._token_window.give_back(pass_.tokens)
-        self._finish(pass_, self._time(now), 0.0)
+        self.in_flight -= 1
+        if self._tokens is not None and pass_.held is not None:
+            self._tokens.withdraw(pass_.held, at, is_newest=is_newest)
 
     def answered(self, pass_: Pass, now: float, used_tokens: float, told: Told | None) -> None:
         """An answer came, of use or not."""
@@ -197,9 +183,8 @@ class Limiter:
         if told is not None:
             self._hear(told, pass_, now + self._skew_s)
         self.in_flight -= 1
-        if self._tokens is not None:
-            self._guess.learn(pass_.tokens, used_tokens, now - pass_.at)
-            self._settle(pass_, now + self._skew_s, used_tokens)
+        if self._tokens is not None and pass_.held is not None:
+            self._tokens.answered(pass_.held, now + self._skew_s, used_tokens, now - pass_.at)
 
     def refused(self, pass_: Pass, now: float, told: Told | None, *, by_rate: bool) -> None:
         """The server would not take the call (429 `by_rate`, 503, 529).
@@ -229,15 +214,8 @@ class Limiter:
 
     def _finish(self, pass_: Pass, at: float, used: float) -> None:
         self.in_flight -= 1
-        if self._tokens is not None:
-            self._settle(pass_, at, used)
-
-    def _settle(self, pass_: Pass, at: float, used: float) -> None:
-        assert self._tokens is not None and self._account is not None
-        difference = max(0.0, used) - pass_.tokens - pass_.spare
-        self._tokens.adjust(difference, at)
-        if pass_.entry is not None:
-            self._account.settle(pass_.entry, difference)
+        if self._tokens is not None and pass_.held is not None:
+            self._tokens.settle(pass_.held, at, used)
 
     def _learned_pacer(self) -> Pacer:
         if self._pacer is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import deque
 from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamgen.llm.limits import Limiter, Limits, Pass
+from streamgen.llm.token_limit import BURST_S, HASTE, PACE_S
 from streamgen.llm.told import Told
 
 _OFTEN_NONE = st.one_of(st.none(), st.sampled_from([-1.0, 0.0, 1.0, 5.0, 1e3, 1e9, math.inf, math.nan]))
@@ -55,6 +57,11 @@ _LIMITS = st.builds(
     concurrency=st.one_of(st.just("auto"), st.integers(1, 8)),
     requests_per_minute=st.one_of(st.none(), st.floats(1.0, 6_000.0)),
     tokens_per_minute=st.one_of(st.none(), st.floats(100.0, 1e6)),
+)
+
+
+_TOKEN_LIMITS = st.builds(
+    Limits, concurrency=st.integers(1, 30), tokens_per_minute=st.one_of(st.floats(100.0, 5_000.0), st.floats(5e3, 1e5))
 )
 
 
@@ -112,6 +119,7 @@ class Run:
             if ready_at > self.clock.now:
                 return ready_at
             pass_ = self.limiter.start(call.tokens, self.clock.now)
+            self.started(pass_, call)
             self.most_in_flight = max(self.most_in_flight, self.limiter.in_flight)
             del self.line[0]
             if call.end != "withdrawn":
@@ -119,6 +127,9 @@ class Run:
             lived = self.clock.lived
             self.at(self.real + call.seconds, lambda p=pass_, c=call, at=lived: self.end(p, c, at))  # type: ignore[misc]
         return math.inf
+
+    def started(self, pass_: Pass, call: Scheduled) -> None:
+        """A call starts now."""
 
     def end(self, pass_: Pass, call: Scheduled, lived: float) -> None:
         self.clock.jump(call.jump_s)
@@ -165,18 +176,88 @@ def most_s(limits: Limits, calls: list[Scheduled]) -> float:
     return by_requests + by_tokens + by_work + 61.0 * (told + 1) + 20.0 * refused + 90.0 * len(calls)
 
 
+class Call:
+    """What is known of a call that was sent."""
+
+    def __init__(self, at: float, reserved: float, number: int) -> None:
+        self.at, self.reserved, self.number = at, reserved, number
+        self.known = reserved
+        self.ended_at = math.inf
+
+
+class TokenRun(Run):
+    """Looks at every window that ends at the start of a call."""
+
+    def __init__(self, limits: Limits, calls: list[Scheduled]) -> None:
+        super().__init__(limits, calls)
+        assert limits.tokens_per_minute is not None
+        self.limit = limits.tokens_per_minute
+        self.calls: dict[int, Call] = {}  # those that were sent, by the number of their pass
+        self.withdrawn: set[int] = set()
+
+    def started(self, pass_: Pass, call: Scheduled) -> None:
+        assert pass_.held is not None
+        new = Call(self.clock.lived, pass_.held.cost, pass_.number)
+        self.calls[pass_.number] = new
+        self.look_back(new)
+
+    def look_back(self, new: Call) -> None:
+        known = reserved = 0.0
+        pace, largest = self.limit / PACE_S, self.limit / 60 * BURST_S
+        for call in reversed(self.calls.values()):
+            seconds = new.at - call.at
+            if seconds < 60.0:
+                known += call.known
+            if call.number not in self.withdrawn:
+                reserved += call.reserved
+                largest = max(largest, call.reserved)
+                assert reserved <= (largest + HASTE * pace * seconds) * (1 + 1e-9) + 1e-3, "reserved in any window"
+        others = known - new.reserved
+        assert known <= self.limit * (1 + 1e-9) + 1e-3 or others <= 1e-3, "known in a minute"
+
+    def ended(self, pass_: Pass, used: float) -> None:
+        call = self.calls[pass_.number]
+        call.known, call.ended_at = max(0.0, used), self.clock.lived
+
+    def end(self, pass_: Pass, call: Scheduled, lived: float) -> None:
+        super().end(pass_, call, lived)
+        if call.end == "withdrawn":
+            self.withdrawn.add(pass_.number)
+        took = {"answered": call.used, "failed": call.used, "cancelled": call.used}
+        self.ended(pass_, took.get(call.end, 0.0))
+
+    def check_what_was_really_taken(self) -> None:
+        """No minute above the limit, but for surprises in flight at its last start, and single calls above it."""
+        calls = list(self.calls.values())
+        for number, last in enumerate(calls):
+            minute = [call for call in calls[: number + 1] if last.at - call.at < 60.0]
+            real = sum(call.known for call in minute)
+            in_flight = [call for call in minute if call.ended_at >= last.at]
+            surprise = sum(max(0.0, call.known - call.reserved) for call in in_flight)
+            alone = last.reserved if sum(call.known for call in minute[:-1]) <= surprise else 0.0
+            assert real <= max(self.limit, alone) + surprise + 1e-3
+
+
 @settings(max_examples=500)
-@given(
-    per_minute=st.floats(100.0, 100_000.0),
-    calls=st.lists(st.tuples(st.integers(1, 500), st.integers(0, 2_000), st.floats(0.0, 5.0)), min_size=1, max_size=60),
-)
-def test_tokens_used_beyond_their_estimate_are_a_debt(per_minute: float, calls: list[tuple[int, int, float]]) -> None:
-    limiter, now, spent = Limiter(Limits(tokens_per_minute=per_minute)), 0.0, 0.0
-    for tokens, used, pause_s in calls:
-        now = max(now + pause_s, limiter.ready_at(tokens, now + pause_s))
-        assert spent <= per_minute / 60 * (now + 1.0) + 2_000 + 1e-6  # a second's burst, and one call
-        limiter.answered(limiter.start(tokens, now), now, used, None)
-        spent += used
+@given(limits=_TOKEN_LIMITS, calls=_CALLS)
+def test_no_window_of_any_length_holds_more_tokens_than_its_limit(limits: Limits, calls: list[Scheduled]) -> None:
+    run = TokenRun(limits, calls)
+    run.run()
+    run.check_what_was_really_taken()
+
+
+@settings(max_examples=500)
+@given(limits=_TOKEN_LIMITS, calls=_CALLS)
+def test_without_surprises_no_minute_takes_more_than_the_limit(limits: Limits, calls: list[Scheduled]) -> None:
+    run = TokenRun(limits, [call._replace(used=min(call.used, call.tokens)) for call in calls])
+    run.run()
+    taken = deque[Call]()
+    for call in run.calls.values():
+        taken.append(call)
+        while taken[0].at <= call.at - 60.0:
+            taken.popleft()
+        real = sum(one.known for one in taken)
+        assert real <= run.limit + 1e-3 or real == call.known, "a single call above the limit is alone"
 
 
 def test_a_year_to_wait_is_a_minute() -> None:

@@ -165,6 +165,17 @@ class Flight(NamedTuple):
     tokens: float
 
 
+class Mean:
+    """A running mean of answers, as an endpoint estimates them by."""
+
+    def __init__(self, tokens: float) -> None:
+        self.tokens, self.is_first = tokens, True
+
+    def learn(self, used: float) -> None:
+        self.tokens = used if self.is_first else self.tokens + 0.05 * (used - self.tokens)
+        self.is_first = False
+
+
 def drive(
     server: Server,
     calls: int,
@@ -172,7 +183,7 @@ def drive(
     limits: Limits | None = None,
     seconds: Iterator[float] | float = 0.02,
     tokens: Iterator[float] | float = 1.0,
-    estimate: float = 1.0,
+    estimate: Mean | float = 1.0,
     workers: int = 1 << 30,
     late_s: float = 0.0,
     travel_s: Callable[[], float] = lambda: 0.0,
@@ -187,7 +198,8 @@ def drive(
     left, now, timer_at, fires_at = calls, 0.0, math.inf, math.inf
     while len(trace.ends) < calls:
         while (left or again) and limiter.in_flight < workers:
-            at = limiter.ready_at(estimate, now)
+            guess = estimate.tokens if isinstance(estimate, Mean) else estimate
+            at = limiter.ready_at(guess, now)
             if at > now:
                 if at < timer_at:
                     timer_at, fires_at = at, at + rng.random() * late_s
@@ -197,7 +209,7 @@ def drive(
                 left -= 1
                 again.append((next(took), next(used)))
             takes, real = again.popleft()
-            pass_ = limiter.start(estimate, now)
+            pass_ = limiter.start(guess, now)
             trace.starts.append(now)
             arrives_at = now + travel_s()
             reply = server.arrive(arrives_at, real, takes)
@@ -208,6 +220,8 @@ def drive(
                 timer_at = math.inf
             continue
         end(limiter, flight, now, trace)
+        if isinstance(estimate, Mean) and flight.reply.status == "ok":
+            estimate.learn(flight.tokens)
         if flight.reply.status != "ok":
             again.append((flight.seconds, flight.tokens))
         trace.limits.append((now, limiter.concurrency))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_limiter_simulated import most_in_a_minute
 
-from streamgen.llm.account import Account, Guess
+from streamgen.llm.account import Account
 from streamgen.llm.limits import Limiter, Limits
 
 calls = st.lists(st.tuples(st.integers(1, 30_000), st.floats(0.0, 40.0), st.floats(0.0, 20.0)), min_size=1, max_size=80)
@@ -44,18 +44,3 @@ def test_a_call_above_the_limit_waits_for_an_empty_window() -> None:
     assert account.ready_at(1_000.0) == -math.inf
     account.take(1.0, 5.0)
     assert account.ready_at(1_000.0) == 65.0
-
-
-def test_long_calls_weigh_more_among_those_in_flight() -> None:
-    guess = Guess()
-    for _ in range(200):
-        guess.learn(100.0, 50.0, 1.0)
-        guess.learn(100.0, 150.0, 9.0)
-    assert guess.bias < 5.0
-    assert 30.0 < guess.spare(0) - 3.75 * guess.surprise < 50.0
-
-
-def test_an_estimate_far_too_high_keeps_nothing_free_for_long() -> None:
-    guess = Guess()
-    guess.learn(100_000.0, 10.0, 1.0)
-    assert guess.spare(0) < 10.0

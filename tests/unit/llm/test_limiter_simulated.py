@@ -1,9 +1,9 @@
 """The figures that the limiter has to reach, against servers of every kind, on virtual time."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pytest
 from simulated_servers import (
@@ -11,6 +11,7 @@ from simulated_servers import (
     Cap,
     FixedWindows,
     Idle,
+    Mean,
     Queue,
     RollingWindow,
     Status,
@@ -207,3 +208,51 @@ def test_a_run_is_the_same_each_time() -> None:
         return drive(TokenBucket(lambda now: 50.0, burst=5.0), 500, seconds=log_normal(0.1, 0.5))
 
     assert run() == run()
+
+
+class Answers(NamedTuple):
+    """How long answers are, about 260 tokens in the mean."""
+
+    name: str
+    tokens: Callable[[Random], float]
+
+
+LOG_NORMAL = Answers("log-normal", lambda rng: 260 * math.exp(0.5 * rng.gauss(0, 1) - 0.125))
+HEAVY_TAILED = Answers("heavy-tailed", lambda rng: min(260 * math.exp(rng.gauss(0, 1) - 0.5), 5_200))
+BIMODAL = Answers("bimodal", lambda rng: 260 * (0.25 if rng.random() < 0.75 else 3.25) * rng.uniform(0.8, 1.2))
+UNIFORM = Answers("uniform", lambda rng: 260 * rng.uniform(0.02, 1.98))
+
+
+def spend(limit: int, answers: Answers, seconds: float, seed: int, minutes: int) -> Trace:
+    """Calls that take as long as their answers are, estimated by a running mean as those of an endpoint are."""
+    rng = Random(seed)
+    tokens = [max(1, round(answers.tokens(rng))) for _ in range(int(limit / 240 * minutes))]
+    took = (seconds * used / 260 for used in tokens)
+    limits = Limits(concurrency=4_000, tokens_per_minute=limit)
+    return drive(Idle(), len(tokens), limits=limits, seconds=took, tokens=iter(tokens), estimate=Mean(256.0))
+
+
+@pytest.mark.parametrize(
+    ("answers", "seconds", "most", "used"),
+    [
+        (LOG_NORMAL, 2.0, 1.0, 0.98),
+        (LOG_NORMAL, 20.0, 1.0, 0.95),
+        (UNIFORM, 2.0, 1.0, 0.98),
+        (UNIFORM, 20.0, 1.0, 0.95),
+        (BIMODAL, 2.0, 1.005, 0.98),
+        (HEAVY_TAILED, 2.0, 1.01, 0.95),
+        (HEAVY_TAILED, 20.0, 1.0, 0.79),  # nobody can know more: a few calls of several minutes are a tenth of it
+    ],
+    ids=lambda value: value.name if isinstance(value, Answers) else str(value),
+)
+def test_a_token_limit_is_kept_although_nobody_knows_how_long_answers_will_be(
+    answers: Answers, seconds: float, most: float, used: float
+) -> None:
+    limit, shares = 300_000, list[float]()
+    for seed in range(3):
+        trace = spend(limit, answers, seconds, seed, minutes=5)
+        started = [(start, tokens) for start, _, tokens in trace.ends]
+        assert most_in_a_minute([call for call in started if call[0] >= 60]) <= most * limit
+        assert most_in_a_minute(started) <= 1.01 * limit  # before any long answer has come, too
+        shares.append(sum(tokens for start, tokens in started if 60 <= start < 240) / 3 / limit)
+    assert sum(shares) / 3 >= used
