@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("benchmarks.suite:command", "clients at workloads, beside a bare aiohttp loop, on a mock endpoint"),
     "crash": ("benchmarks.crash:command", "kill -9 at random moments: what is lost, and what is paid twice"),
     "restart": ("benchmarks.restart:command", "how soon a long run makes its next call after a kill"),
+    "tuning": ("benchmarks.tuning.command:command", "agents beside Optuna and CMA-ES on simulated tuning problems"),
     "table": ("benchmarks.table:command", "the table, the targets and the chart of what `run` has measured"),
 }
 """Name -> (module:function, what it measures). The function gets the arguments behind the name."""
