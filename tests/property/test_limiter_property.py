@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamgen.llm.limits import Limiter, Limits, Pass
-from streamgen.llm.token_limit import BURST_S, HASTE, PACE_S
+from streamgen.llm.token_limit import BURST_S, HASTE, PACE_S, WINDOW_S
 from streamgen.llm.told import Told
 
 _OFTEN_NONE = st.one_of(st.none(), st.sampled_from([-1.0, 0.0, 1.0, 5.0, 1e3, 1e9, math.inf, math.nan]))
@@ -166,14 +166,22 @@ def test_no_window_sees_more_than_its_limit_and_every_call_gets_its_turn(
 
 
 def most_s(limits: Limits, calls: list[Scheduled]) -> float:
-    """How long a schedule may take, whatever the server and the clock say."""
-    by_requests = len(calls) * 60.3 / (limits.requests_per_minute or math.inf)
-    tokens = sum(call.tokens + max(0, call.used) for call in calls)
-    by_tokens = 10 * tokens * 62 / (limits.tokens_per_minute or math.inf)
+    """How long a schedule may take, whatever the server and the clock say.
+
+    The work itself; a minute's window before it, and each call at its rate; and for what the server says: a minute
+    for each of its words (`BELIEVED_S`), and what a rate takes that is learned anew from each of its refusals.
+    Tokens cost the pace what was estimated and, where that was too low, what later estimates are raised by. Beside it
+    a call waits for room no longer than a window, and that only where such calls may fill half of the limit.
+    """
+    by_requests = len(calls) * WINDOW_S / (limits.requests_per_minute or math.inf)
+    by_tokens = 0.0
+    if per_minute := limits.tokens_per_minute:
+        tokens = [max(call.tokens, call.used) for call in calls]
+        by_tokens = PACE_S * (2 * sum(tokens) + len(calls) * min(per_minute, 2 * max(tokens))) / per_minute
     by_work = sum(call.pause_s + call.seconds for call in calls)
     told = sum(call.told is not None or call.end in ("429", "503") for call in calls)
     refused = sum(call.end == "429" for call in calls)
-    return by_requests + by_tokens + by_work + 61.0 * (told + 1) + 20.0 * refused + 90.0 * len(calls)
+    return by_requests + by_tokens + by_work + WINDOW_S + 61.0 * told + 20.0 * refused
 
 
 class Call:
