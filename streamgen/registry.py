@@ -44,7 +44,10 @@ BUILTIN: dict[str, dict[str, str]] = {
         "classifier": "streamgen.control.classifier:Classifier",
         "callback": "streamgen.control.callback:Callback",
     },
-    "agents": {"random_search": "streamgen.control.random_search:RandomSearch"},
+    "agents": {
+        "direct": "streamgen.control.direct:direct",
+        "ppo": "streamgen.control.ppo:ppo",
+    },
 }
 
 

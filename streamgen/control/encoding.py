@@ -51,6 +51,12 @@ class Encoding:
         """How many coordinates in [0, 1] a point has."""
         return len(self.columns)
 
+    @property
+    def is_share(self) -> Flags:
+        """Which coordinates are shares of a simplex."""
+        spans = self._numbers.items()
+        return np.array([isinstance(each, Simplex) for name, each in spans for _ in range(self._width(name))], np.bool_)
+
     def encode(self, settings: Mapping[str, Value]) -> Points:
         """The settings' point, as two vectors; values outside of their range stand at its end."""
         u = [place for name, each in self._numbers.items() for place in _places(each, settings.get(name))]
@@ -58,9 +64,10 @@ class Encoding:
         return self.snap(np.array(u, dtype=np.float64), np.array(c, dtype=np.int64))
 
     def valued(self, settings: Mapping[str, Value]) -> tuple[Flags, Flags]:
-        """Which coordinates, and which indices, the settings have a value for."""
-        known = [settings.get(name) is not None for name in self._numbers for _ in range(self._width(name))]
-        return np.array(known, dtype=np.bool_), np.array([settings.get(n) is not None for n in self._choices], np.bool_)
+        """Which coordinates, and which indices, the settings have a value for; {} leaves the shares to the stage."""
+        has = {name: settings.get(name) not in (None, {}) for name in self.space}
+        numbers = [has[name] for name in self._numbers for _ in range(self._width(name))]
+        return np.array(numbers, dtype=np.bool_), np.array([has[name] for name in self._choices], dtype=np.bool_)
 
     def decode(self, u: Floats, c: Ints) -> dict[str, Value]:
         """The settings at a point, in the space's order, without what is not active."""
