@@ -45,6 +45,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "callback": "streamgen.control.callback:Callback",
     },
     "agents": {
+        "random_search": "streamgen.control.random_search:RandomSearch",
         "direct": "streamgen.control.direct:direct",
         "ppo": "streamgen.control.ppo:ppo",
     },
