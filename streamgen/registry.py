@@ -46,6 +46,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     "agents": {
         "random_search": "streamgen.control.random_search:RandomSearch",
+        "bandit": "streamgen.control.bandit:Bandit",
         "direct": "streamgen.control.direct:direct",
         "ppo": "streamgen.control.ppo:ppo",
     },

@@ -40,6 +40,7 @@ class History:
         self._encoding = encoding
         self._kept = kept
         self._rows: dict[int, Row] = {}
+        self._points: dict[int, Points] = {}  # of the same trials
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -53,17 +54,17 @@ class History:
         """Keep a reward; whether it has a value."""
         if reward.value is None:
             return False
-        self._rows.pop(trial, None)
-        self._rows[trial] = Row(trial, settings, reward.value)
+        self._drop(trial)
+        self._keep(Row(trial, settings, reward.value))
         if len(self._rows) > self._kept:
-            del self._rows[next(iter(self._rows))]
+            self._drop(next(iter(self._rows)))
         return True
 
     def known(self) -> Known:
         """All points and rewards."""
-        points = [self._encoding.encode(row.settings) for row in self._rows.values()]
-        u = np.array([point.u for point in points]).reshape(len(points), self._encoding.continuous)
-        c = np.array([point.c for point in points], dtype=np.int64).reshape(len(points), len(self._encoding.sizes))
+        points, count = self._points.values(), len(self._points)
+        u = np.array([point.u for point in points]).reshape(count, self._encoding.continuous)
+        c = np.array([point.c for point in points], dtype=np.int64).reshape(count, len(self._encoding.sizes))
         return Known(Points(u, c), np.array([row.value for row in self._rows.values()]))
 
     def recommend(self) -> Mapping[str, Value] | None:
@@ -79,7 +80,18 @@ class History:
 
     def load(self, state: Value) -> None:
         """Take over a `state`; raises ValueError where it is none."""
-        self._rows = {row.trial: row for row in msgspec.convert(state, list[Row])}
+        rows = msgspec.convert(state, list[Row])
+        self._rows, self._points = {}, {}
+        for row in rows:
+            self._keep(row)
+
+    def _keep(self, row: Row) -> None:
+        self._rows[row.trial] = row
+        self._points[row.trial] = self._encoding.encode(row.settings)
+
+    def _drop(self, trial: int) -> None:
+        self._rows.pop(trial, None)
+        self._points.pop(trial, None)
 
 
 def levels(known: Known) -> Floats:
