@@ -58,7 +58,7 @@ class Journal:
         self._queue = Queue(Event() if store.path else Signal())
         self._appended = self._committed = 0
         self._commit_done = anyio.Event()
-        self._reader = Store(store.path, read_only=True) if store.path else store
+        self._reader = None if store.path else store  # opened when a reader lags behind
         self._one_reader = anyio.Lock()
         self._recent: list[Stored] = []  # committed last, in order: readers who keep up need no database
         self._recent_bytes = 0
@@ -101,7 +101,7 @@ class Journal:
         if recent and (start := after + 1 - recent[0].seq) >= 0:
             return recent[start : start + limit]
         async with self._one_reader:
-            return await self.offload(self._reader.records, after, min(limit, self.committed_seq - after))
+            return await self.offload(self._stored, after, min(limit, self.committed_seq - after))
 
     def complete(self) -> None:
         """The last record has been accepted: readers that are through get their end."""
@@ -127,9 +127,13 @@ class Journal:
 
     def dispose(self) -> None:
         """Let go of the database."""
-        if self._reader is not self.store:
+        if self._reader:
             self._reader.close()
         self.store.close()
+
+    def _stored(self, after: int, limit: int) -> list[Stored]:
+        self._reader = self._reader or Store(self.store.path, read_only=True)
+        return self._reader.records(after, limit)
 
     def _on_commit(self, rows: Taken) -> None:
         self._committed += sum(map(len, rows.values()))

@@ -35,14 +35,20 @@ class Spent(msgspec.Struct, array_like=True):
     unpriced: int = 0
     cached: int = 0
 
-    def add(self, paid: Sequence[Any]) -> None:
-        """Add rows (prompt tokens, completion tokens, requests, cost)."""
-        prompt_tokens, completion_tokens, requests, usd = zip(*paid, strict=True)
+    def add(self, answers: int, paid: Sequence[Sequence[Any]]) -> None:
+        """Add calls, of which so many at most brought an answer of use.
+
+        `paid` holds, for all of them, prompt tokens, completion tokens, requests and costs.
+        """
+        prompt_tokens, completion_tokens, requests, usd = paid
+        cached = min(answers, requests.count(0))
+        self.answers += answers - cached
+        self.cached += cached
+        self.requests += sum(requests)
         self.prompt_tokens += sum(prompt_tokens)
         self.completion_tokens += sum(completion_tokens)
-        self.requests += sum(requests)
         if None in usd:
-            self.unpriced += sum(number for number, cost in zip(requests, usd, strict=True) if cost is None)
+            self.unpriced += sum([number for number, cost in zip(requests, usd, strict=True) if cost is None])
         self.usd += sum(filter(None, usd))
 
 
@@ -71,6 +77,7 @@ class Progress(msgspec.Struct):
 
     following: int = 0
     call_page: int = 0  # the last one
+    last_seq: int = 0  # of the accepted records
     open: dict[int, Traces | None] = {}
     holders: dict[int, int] = {}
     tickets: dict[str, int] = {}
@@ -142,15 +149,12 @@ class Progress(msgspec.Struct):
 
     def _pay(self, table: str, rows: Sequence[Row], answers: int) -> None:
         """Add calls to the sums of their model and stage."""
-        account = itemgetter(*_ACCOUNT_CELLS[table])
-        accounts = set(map(account, rows))
-        for model, stage in accounts:
-            own = [row[-4:] for row in rows if len(accounts) == 1 or account(row) == (model, stage)]
-            spent = self.spent.setdefault(model, {}).setdefault(stage, Spent())
-            cached = answers * [row[2] for row in own].count(0)
-            spent.answers += answers * len(own) - cached
-            spent.cached += cached
-            spent.add(own)
+        model, stage = _ACCOUNT_CELLS[table]
+        accounts = {(row[model], row[stage]) for row in rows}
+        for account in accounts:
+            own = rows if len(accounts) == 1 else [row for row in rows if (row[model], row[stage]) == account]
+            spent = self.spent.setdefault(str(account[0]), {}).setdefault(str(account[1]), Spent())
+            spent.add(answers * len(own), list(zip(*own, strict=True))[-4:])
 
 
 def _tickets(rows: Rows, table: str) -> Iterator[Any]:

@@ -1,21 +1,23 @@
 """The tables of a run's database, and the marks by which a file is known to be one.
 
-What comes with every ticket is kept in pages, one a commit, so that a ticket costs bytes and no rows. The views show
-pages as rows, for people who look at the file; they are too slow for the program.
+What comes with every ticket is kept in pages, one a commit, so that a ticket costs bytes and no rows. A page lies in
+the log beside the database, and its row says where; `page(at, size)`, which connections of ours know, gives its bytes.
+The views show pages as rows; they are too slow for the hot path.
 """
 
 APPLICATION_ID = 0x5374_6731  # "Stg1": says to anybody who finds the file what it is
-VERSION = 2
-PAGE_BYTES = 8192  # 6.1 us for a ticket of 2 KB; 8.4 with 4 KB; 5.8 with 16 KB, but small commits write twice as much
-LOG_BYTES = 4 << 20  # the write-ahead log is folded in when it has grown to this; 32 MB cost a third more
+VERSION = 3
 
 SCHEMA = """
 CREATE TABLE facts (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE progress (n INTEGER PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE record_pages (last INTEGER PRIMARY KEY, count INTEGER NOT NULL, lines BLOB NOT NULL);
-CREATE TABLE outcome_pages (n INTEGER PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE call_pages (n INTEGER PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE memory_pages (n INTEGER PRIMARY KEY, stage TEXT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE progress (n INTEGER PRIMARY KEY, log_bytes INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE record_pages (
+    last INTEGER PRIMARY KEY, count INTEGER NOT NULL, at INTEGER NOT NULL, size INTEGER NOT NULL
+);
+CREATE TABLE outcome_pages (n INTEGER PRIMARY KEY, at INTEGER NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE call_pages (n INTEGER PRIMARY KEY, at INTEGER NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE open_call_pages (n INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE memory_pages (n INTEGER PRIMARY KEY, stage TEXT NOT NULL, at INTEGER NOT NULL, size INTEGER NOT NULL);
 CREATE TABLE wasted (
     n INTEGER PRIMARY KEY, ticket INTEGER NOT NULL, stage TEXT NOT NULL, model TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, requests INTEGER NOT NULL, cost_usd REAL
@@ -42,7 +44,7 @@ CREATE TABLE sessions (
 CREATE VIEW records AS
     SELECT last - count + 1 + key AS seq, json_extract(value, '$._meta.ticket') AS ticket,
         json_extract(value, '$._meta.id') AS id, value AS body
-    FROM record_pages, json_each('[' || replace(CAST(lines AS TEXT), char(10), ',') || ']');
+    FROM record_pages, json_each('[' || replace(CAST(page(at, size) AS TEXT), char(10), ',') || ']');
 CREATE VIEW outcomes AS
     SELECT ticket, CASE WHEN kind = 'surplus' AND ticket NOT IN only_surplus THEN 'accepted' ELSE kind END AS outcome,
         drops, error
@@ -51,7 +53,7 @@ CREATE VIEW outcomes AS
             CASE type WHEN 'array' THEN json_extract(value, '$[1]') ELSE 'accepted' END AS kind,
             CASE type WHEN 'array' THEN json_extract(value, '$[2]') END AS drops,
             CASE type WHEN 'array' THEN json_extract(value, '$[3]') END AS error
-        FROM outcome_pages, json_each(CAST(body AS TEXT))
+        FROM outcome_pages, json_each(CAST(page(at, size) AS TEXT))
     );
 CREATE VIEW calls AS
     SELECT json_extract(value, '$[0]') AS ticket, json_extract(value, '$[1]') AS stage,
@@ -59,7 +61,8 @@ CREATE VIEW calls AS
         json_extract(value, '$[5]') AS request, json_extract(value, '$[6]') AS response,
         json_extract(value, '$[7]') AS prompt_tokens, json_extract(value, '$[8]') AS completion_tokens,
         json_extract(value, '$[9]') AS requests, json_extract(value, '$[10]') AS cost_usd
-    FROM call_pages, json_each(CAST(body AS TEXT));
+    FROM (SELECT page(at, size) AS body FROM call_pages UNION ALL SELECT body FROM open_call_pages),
+        json_each(CAST(body AS TEXT));
 """
 
 INSERTS = {

@@ -142,9 +142,9 @@ def inside(directory: Path, name: str) -> Path:
 
 
 def is_own_file(directory: Path, path: Path) -> bool:
-    """Whether the path is the run's journal, one of the files beside it, or its lock."""
+    """Whether the path is one of the journal's files, or the run's lock."""
     path = path.resolve()
-    return path.parent == directory.resolve() and path.name.startswith(("run.db", "run.lock"))
+    return path.parent == directory.resolve() and path.name.startswith(("run.db", "run.pages", "run.lock"))
 
 
 def _without_meta(body: bytes) -> bytes:

@@ -1,9 +1,10 @@
-"""The SQLite file of a run, as plain synchronous methods: open, commit a batch of rows, read."""
+"""A run's journal on disk, as plain synchronous methods: open, commit a batch of rows, read.
+
+What changes or goes is in an SQLite database; what is written once and stays is in the append-only log beside it.
+"""
 
 from __future__ import annotations
 
-import os
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import msgspec
 
 from streamgen.errors import JournalError
+from streamgen.journal.database import connect, explained
+from streamgen.journal.log import Log
 from streamgen.journal.pages import (
     RecordPage,
     Stored,
@@ -23,15 +26,14 @@ from streamgen.journal.pages import (
     record_pages,
 )
 from streamgen.journal.progress import Cell, Ended, Progress, Retain, Row, Rows
-from streamgen.journal.schema import APPLICATION_ID, INSERTS, LOG_BYTES, PAGE_BYTES, SCHEMA, VERSION
+from streamgen.journal.schema import INSERTS
 
 FILE_NAME = "run.db"
-
-_CACHE_KB = 512  # of the database in memory: what is appended is not read again
+LOG_SUFFIX = ".pages"
 
 
 class Store:
-    """One run's database. `path` None keeps it in a private temporary file that vanishes with the process.
+    """One run's journal. `path` None keeps it in private temporary files that vanish with the process.
 
     Use it from one thread at a time.
     """
@@ -40,13 +42,14 @@ class Store:
         self.path = path
         self._retain = retain
         self._progress: Progress | None = None  # as committed; the writer's own, so that it need not read it again
-        with _explained(path):
-            self._db = _connect(path, read_only)
+        with explained(path):
+            self._db = connect(path, read_only=read_only)
             try:
-                self._prepare(read_only)
+                self._log = self._open_log(read_only)
             except BaseException:
                 self._db.close()
                 raise
+        self._db.create_function("page", 2, self._log.read)
 
     def __repr__(self) -> str:
         return f"<Store {self.path or 'temporary'}>"
@@ -62,6 +65,8 @@ class Store:
             for table, values in rows.items():
                 if table in INSERTS:
                     self._db.executemany(INSERTS[table], values)
+            if records := rows.get("records"):
+                self._add_records(records, progress)
             self._add_pages(rows, ended, progress.call_page)
             self._note(progress)
         self._progress = progress
@@ -69,17 +74,17 @@ class Store:
     def progress(self) -> Progress:
         """How far the run is, as of the last commit."""
         found = self.read("SELECT body FROM progress")
-        with _explained(self.path):
+        with explained(self.path):
             return msgspec.json.decode(_bytes(found[0][0]), type=Progress) if found else Progress()
 
     def read(self, query: str, *parameters: Cell) -> list[tuple[Cell, ...]]:
         """All rows of a query."""
-        with _explained(self.path):
+        with explained(self.path):
             return self._db.execute(query, parameters).fetchall()
 
     def rows(self, query: str, *parameters: Cell) -> Iterator[tuple[Cell, ...]]:
         """The rows of a query one by one, for those that may be too many to hold at once."""
-        with _explained(self.path):
+        with explained(self.path):
             yield from self._db.execute(query, parameters)
 
     def one(self, query: str, *parameters: Cell) -> tuple[Cell, ...]:
@@ -102,9 +107,10 @@ class Store:
 
     def pages(self, after: int = 0) -> Iterator[list[Stored]]:
         """All accepted records behind the `after`-th, a page at a time."""
-        with _explained(self.path):
+        with explained(self.path):
             while row := self._db.execute(_NEXT_PAGE, (after,)).fetchone():
-                page = RecordPage(*row)
+                last, size, *place = row
+                page = RecordPage(last, size, self._log.read(*place))
                 yield page.records(after)
                 after = page.last
 
@@ -112,19 +118,21 @@ class Store:
     def last_seq(self) -> int:
         """How many records were accepted so far."""
         (last,) = self.one("SELECT coalesce(max(last), 0) FROM record_pages")
-        return int(last or 0)
+        return _int(last)
 
     def calls(self, page: int) -> list[StoredCall]:
         """The calls of a page; none where it was not retained."""
-        found = self.read("SELECT body FROM call_pages WHERE n = ?", page)
-        with _explained(self.path):
+        with explained(self.path):
+            if place := self.read("SELECT at, size FROM call_pages WHERE n = ?", page):
+                return calls_of(self._log.read(*map(_int, place[0])))
+            found = self.read("SELECT body FROM open_call_pages WHERE n = ?", page)
             return calls_of(_bytes(found[0][0])) if found else []
 
     def memories(self, stage: str) -> Iterator[list[tuple[str, bytes]]]:
         """Ids of records that passed a stage with what it kept of them, a page at a time, in that order."""
-        for (body,) in self.rows("SELECT body FROM memory_pages WHERE stage = ? ORDER BY n", stage):
-            with _explained(self.path):
-                memories = memories_of(_bytes(body))
+        for place in self.rows("SELECT at, size FROM memory_pages WHERE stage = ? ORDER BY n", stage):
+            with explained(self.path):
+                memories = memories_of(self._log.read(*map(_int, place)))
             yield memories
 
     def use_surplus(self, wanted: int | None) -> int:
@@ -136,11 +144,10 @@ class Store:
         return len(rows)
 
     def _accept(self, surplus: Sequence[Row]) -> None:
-        numbered = [(seq, *row[1:]) for seq, row in enumerate(surplus, self.last_seq + 1)]
         used = [(_int(ticket), str(id_)) for _, ticket, id_, _ in surplus]
         progress, self._progress = self._progress or self.progress(), None
         with self._transaction():
-            self._add_records(numbered)
+            self._add_records([(seq, *row[1:]) for seq, row in enumerate(surplus, progress.last_seq + 1)], progress)
             self._db.executemany("DELETE FROM surplus WHERE n = ?", [row[:1] for row in surplus])
             turned = self._db.executemany("DELETE FROM only_surplus WHERE ticket = ?", {used_[:1] for used_ in used})
             progress.use_surplus(used, turned.rowcount)
@@ -148,104 +155,60 @@ class Store:
         self._progress = progress
 
     def close(self) -> None:
-        """Let go of the file; its write-ahead log is folded in."""
+        """Let go of the files."""
         self._db.close()
+        self._log.close()
+
+    def _open_log(self, read_only: bool) -> Log:
+        log = Log(self.path.with_suffix(LOG_SUFFIX) if self.path else None, read_only=read_only)
+        if not read_only:
+            found = self._db.execute("SELECT log_bytes FROM progress").fetchone()
+            log.cut(found[0] if found else 0)
+        return log
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _explained(self.path), self._db:
+        """All that is done in it, in the database and in the log, or nothing."""
+        with explained(self.path), self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            yield
+            try:
+                yield
+                self._log.write()  # first: whatever the database tells of is there
+            except BaseException:
+                self._log.revert()
+                raise
 
     def _note(self, progress: Progress) -> None:
-        self._db.execute("INSERT OR REPLACE INTO progress VALUES (1, ?)", (msgspec.json.encode(progress),))
+        row = (self._log.end, msgspec.json.encode(progress))
+        self._db.execute("INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", row)
 
     def _add_pages(self, rows: Rows, ended: Ended, page: int) -> None:
-        if records := rows.get("records"):
-            self._add_records(records)
+        add, place = self._db.execute, self._log.append
         if outcomes := rows.get("outcomes"):
-            self._db.execute("INSERT INTO outcome_pages VALUES (NULL, ?)", (outcome_page(outcomes),))
-            only_surplus = [row[:1] for row in outcomes if row[1] == "surplus"]
-            self._db.executemany("INSERT INTO only_surplus VALUES (?)", only_surplus)
-        if memories := rows.get("memories"):
-            self._db.executemany("INSERT INTO memory_pages VALUES (NULL, ?, ?)", memory_pages(memories))
-        calls = rows.get("calls", ())
-        if self._retain == "accepted":
-            calls = [call for call in calls if call[0] not in ended.tickets]
-            self._db.executemany("DELETE FROM call_pages WHERE n = ?", [(freed,) for freed in ended.pages])
-        if calls:
-            self._db.execute("INSERT INTO call_pages VALUES (?, ?)", (page, call_page(calls)))
+            add("INSERT INTO outcome_pages VALUES (NULL, ?, ?)", place(outcome_page(outcomes)))
+            if only_surplus := [row[:1] for row in outcomes if row[1] == "surplus"]:
+                self._db.executemany("INSERT INTO only_surplus VALUES (?)", only_surplus)
+        for stage, memories in memory_pages(rows.get("memories", ())):
+            add("INSERT INTO memory_pages VALUES (NULL, ?, ?, ?)", (stage, *place(memories)))
+        if calls := rows.get("calls"):
+            if self._retain == "all":
+                add("INSERT INTO call_pages VALUES (?, ?, ?)", (page, *place(call_page(calls))))
+            elif still_open := [call for call in calls if call[0] not in ended.tickets]:
+                add("INSERT INTO open_call_pages VALUES (?, ?)", (page, call_page(still_open)))
+        if self._retain == "accepted" and ended.pages:
+            self._db.executemany("DELETE FROM open_call_pages WHERE n = ?", [(freed,) for freed in ended.pages])
 
-    def _add_records(self, records: Sequence[Row]) -> None:
-        if (first := _int(records[0][0])) != self.last_seq + 1:
-            raise JournalError(f"record {first} was to be stored behind record {self.last_seq}: a mistake of streamgen")
-        self._db.executemany("INSERT INTO record_pages VALUES (?, ?, ?)", record_pages(records))
-
-    def _prepare(self, read_only: bool) -> None:
-        (application_id,) = self._db.execute("PRAGMA application_id").fetchone()
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not tables and not read_only:
-            self._create()
-        elif application_id != APPLICATION_ID:
-            raise JournalError(f"{self.path} is a database, but not one of streamgen's; choose another directory")
-        elif version > VERSION:
+    def _add_records(self, records: Sequence[Row], progress: Progress) -> None:
+        if (first := _int(records[0][0])) != progress.last_seq + 1:
             raise JournalError(
-                f"{self.path} was written by a newer streamgen (format {version}, this one knows {VERSION}); upgrade"
+                f"record {first} was to be stored behind record {progress.last_seq}: a mistake of streamgen"
             )
-        elif version < VERSION:
-            raise JournalError(
-                f"{self.path} was written by an older streamgen (format {version}, this one knows {VERSION}); "
-                "go on with the version that made it, or choose another directory"
-            )
-        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
-        if not read_only:
-            self._set_durability()
-
-    def _set_durability(self) -> None:
-        """Only now: a foreign database must stay as it is."""
-        durable = ("journal_mode = WAL", "synchronous = FULL", f"wal_autocheckpoint = {LOG_BYTES // PAGE_BYTES}")
-        for pragma in ("secure_delete = OFF", *(durable if self.path else ("synchronous = OFF",))):
-            self._db.execute(f"PRAGMA {pragma}")
-
-    def _create(self) -> None:
-        marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
-        self._db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        self._db.executescript(f"BEGIN; {SCHEMA} {marks} COMMIT;")
+        for last, count, lines in record_pages(records):
+            self._db.execute("INSERT INTO record_pages VALUES (?, ?, ?, ?)", (last, count, *self._log.append(lines)))
+            progress.last_seq = last
 
 
-_NEXT_PAGE = "SELECT last, count, lines FROM record_pages WHERE last > ? ORDER BY last LIMIT 1"
-
-
-def _connect(path: Path | None, read_only: bool) -> sqlite3.Connection:
-    name = f"{path.resolve().as_uri()}?mode={_mode(path, read_only)}" if path else ""
-    return sqlite3.connect(name, uri=bool(path), check_same_thread=False, isolation_level=None, timeout=30)
-
-
-def _mode(path: Path, read_only: bool) -> str:
-    """How to open the file. A reader needs to write beside it, unless it may take it for one that nobody changes."""
-    if not read_only:
-        return "rwc"
-    is_written = path.with_name(f"{path.name}-wal").exists()
-    return "ro" if is_written or os.access(path.parent, os.W_OK) else "ro&immutable=1"
-
-
-@contextmanager
-def _explained(path: Path | None) -> Iterator[None]:
-    """SQLite's errors in the user's terms."""
-    try:
-        yield
-    except msgspec.MsgspecError as error:
-        raise JournalError(f"the journal {path} is damaged ({error}); restore it or start elsewhere") from error
-    except sqlite3.DatabaseError as error:
-        what = f"the journal {path}" if path else "the temporary journal"
-        if "full" in str(error):
-            raise JournalError(
-                f"no space is left for {what}; free some and run again: what it holds is safe"
-            ) from error
-        if "not a database" in str(error) or "malformed" in str(error):
-            raise JournalError(f"{what} is not a readable database ({error}); restore it or start elsewhere") from error
-        raise JournalError(f"{what} cannot be used: {error}") from error
+_NEXT_PAGE = "SELECT last, count, at, size FROM record_pages WHERE last > ? ORDER BY last LIMIT 1"
 
 
 def _bytes(cell: Cell) -> bytes:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from streamgen.journal.store import Store
 from streamgen.llm.model import ChatRequest, Request
 from streamgen.recipe import Recipe, StageSpec
 from streamgen.record import Value
@@ -62,11 +63,8 @@ def make(
 
 def query(directory: Path, text: str) -> list[tuple[Any, ...]]:
     """Rows of a run's journal."""
-    database = sqlite3.connect(directory / "run.db")
-    try:
-        return database.execute(text).fetchall()
-    finally:
-        database.close()
+    with closing(Store(directory / "run.db", read_only=True)) as store:
+        return store.read(text)
 
 
 def check_whole(directory: Path) -> None:

@@ -7,6 +7,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+from errno import ENOSPC
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from runs import CHAT, check_whole, echo, make, query
 import streamgen
 from streamgen.context import Context
 from streamgen.errors import EndpointError, JournalError, RecipeError, StopRun, StreamgenError
+from streamgen.journal.log import Log
 from streamgen.journal.store import Store
 from streamgen.present import Progress, summary_view
 from streamgen.recipe import Part, Recipe, StageSpec
@@ -275,20 +277,24 @@ async def test_an_error_of_closing_a_model_is_told() -> None:
 # The disk and the journal
 
 
-async def test_a_full_disk_ends_the_run_and_it_resumes(tmp_path: Path) -> None:
+async def test_a_full_disk_ends_the_run_and_it_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = make(echo(0.001), 400, sinks=[{"type": "jsonl"}])
     with pytest.raises(JournalError) as caught:
         async with streamgen.open(recipe, directory=tmp_path, window=20) as run:
             async for record in run.records():
                 if record.id == "100":
-                    ((pages,),) = run._journal.store.read("PRAGMA page_count")
-                    run._journal.store.read(f"PRAGMA max_page_count = {int(str(pages)) + 2}")
+                    monkeypatch.setattr(Log, "write", no_space)
     assert "no space is left for the journal" in str(caught.value) and "what it holds is safe" in str(caught.value)
     assert run.summary().end.reason == "failed"
+    monkeypatch.undo()
     check_whole(tmp_path)
     assert 0 < query(tmp_path, "SELECT count(*) FROM records")[0][0] == run.statistics().accepted < 400
     assert (await finished(recipe, tmp_path)).statistics.accepted == 400
     assert len((tmp_path / "records.jsonl").read_bytes().splitlines()) == 400
+
+
+def no_space(log: Log) -> None:
+    raise OSError(ENOSPC, "No space left on device")
 
 
 _LIMITED = """
@@ -363,7 +369,7 @@ async def test_a_foreign_a_broken_and_a_newer_journal_are_left_alone(tmp_path: P
     with sqlite3.connect(path) as newer:
         newer.execute("PRAGMA user_version = 99")
     newer.close()
-    await refused(tmp_path, "was written by a newer streamgen (format 99, this one knows 2); upgrade")
+    await refused(tmp_path, "was written by a newer streamgen (format 99, this one knows 3); upgrade")
 
 
 async def refused(directory: Path, said: str) -> None:

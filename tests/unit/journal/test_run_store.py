@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from errno import ENOSPC
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,7 +122,7 @@ def test_only_the_calls_of_open_tickets_are_kept_where_the_rest_is_not_wanted(tm
     store.commit({"outcomes": outcome(1), "calls": [call(2)]})
     assert [kept.ticket for kept in (*store.calls(1), *store.calls(2))] == [1, 2, 2]
     store.commit({"outcomes": outcome(2)})
-    assert store.read("SELECT * FROM call_pages") == []
+    assert store.read("SELECT * FROM call_pages UNION ALL SELECT n, 0, 0 FROM open_call_pages") == []
     store.close()
 
 
@@ -135,7 +138,7 @@ def test_the_file_grows_with_what_is_kept(tmp_path: Path) -> None:
             accepted = [record(ticket // 10 + 1, ticket, b"x" * 1000) for ticket in tickets if ticket % 10 == 0]
             store.commit({"calls": calls, "outcomes": outcome(*tickets), "records": accepted})
         store.close()
-        sizes[retain] = (tmp_path / f"{retain}.db").stat().st_size
+        sizes[retain] = sum(file.stat().st_size for file in tmp_path.glob(f"{retain}.*"))
     assert sizes["all"] > 4_000_000
     assert sizes["accepted"] < 600_000  # 100 KB of records, and the calls of the tickets that were open at once
 
@@ -175,7 +178,7 @@ def test_a_path_with_special_characters_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "50% off? #1 & more" / "run.db"
     path.parent.mkdir()
     Store(path).close()
-    assert [file.name for file in path.parent.iterdir()] == ["run.db"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["run.db", "run.pages"]
     Store(path, read_only=True).close()
 
 
@@ -205,7 +208,7 @@ def test_a_file_of_an_older_format_is_refused_and_stays_as_it_is(tmp_path: Path)
     older.close()
     before = path.read_bytes()
     with pytest.raises(
-        JournalError, match=r"an older streamgen \(format 1, this one knows 2\); go on with the version"
+        JournalError, match=r"an older streamgen \(format 1, this one knows 3\); go on with the version"
     ):
         Store(path)
     assert path.read_bytes() == before
@@ -213,11 +216,37 @@ def test_a_file_of_an_older_format_is_refused_and_stays_as_it_is(tmp_path: Path)
 
 def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
     store = Store(tmp_path / "run.db")
-    store.read("PRAGMA max_page_count = 20")
+    store.read("PRAGMA max_page_count = 40")
     with pytest.raises(JournalError, match="no space is left for the journal"):
-        store.commit({"records": [record(1, 1, b"x" * 1_000_000)]})
-    assert store.last_seq == 0
+        store.commit({"records": [record(1, 1)], "surplus": [(1, "1", b"x" * 1_000_000)]})
+    assert (store.last_seq, store.records(0, 9)) == (0, [])
     store.close()
+
+
+def test_a_disk_that_fills_up_amid_the_pages_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "run.db")
+    store.commit({"records": [record(1, 1, b"one")]})
+    whole = FileIO.write
+    room = iter([7, 0])
+
+    class Filling(FileIO):
+        def write(self, data: Any, /) -> int:
+            if not (left := next(room)):
+                raise OSError(ENOSPC, "No space left on device")
+            return whole(self, bytes(data)[:left])
+
+    with monkeypatch.context() as patch, Filling(tmp_path / "run.pages", "rb+") as file:
+        patch.setattr(store._log, "_file", file)
+        with pytest.raises(JournalError, match="no space is left for the journal"):
+            store.commit({"records": [record(2, 2, b"x" * 100)]})
+    assert (store.last_seq, (tmp_path / "run.pages").stat().st_size) == (1, 10)
+    store.commit({"records": [record(2, 2, b"two")]})
+    assert store.records(0, 9) == [(1, b"one"), (2, b"two")]
+    store.close()
+    Store(tmp_path / "run.db").close()
+    assert (tmp_path / "run.pages").stat().st_size == 6
 
 
 def test_a_run_where_nothing_can_be_written_is_read_without_a_file_beside_it(
@@ -229,7 +258,7 @@ def test_a_run_where_nothing_can_be_written_is_read_without_a_file_beside_it(
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     reader = Store(tmp_path / "run.db", read_only=True)
     assert [stored.body for stored in reader.records(0, 10)] == [b"one"]
-    assert [path.name for path in tmp_path.iterdir()] == ["run.db"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.db", "run.pages"]
     reader.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -27,7 +28,8 @@ class Written(NamedTuple):
     ends: list[int]
 
     def with_log(self, log: bytes, place: Path) -> Store:
-        shutil.copyfile(self.directory / "run.db", place / "run.db")
+        for name in ("run.db", "run.pages"):
+            shutil.copyfile(self.directory / name, place / name)
         (place / "run.db-shm").unlink(missing_ok=True)
         (place / "run.db-wal").write_bytes(log)
         return Store(place / "run.db")
@@ -114,15 +116,37 @@ def test_after_a_torn_write_the_run_goes_on(written: Written, tmp_path: Path) ->
 def test_a_damaged_page_is_told_as_such(tmp_path: Path) -> None:
     store = Store(tmp_path / "run.db")
     store.commit(commit(range(3)))
-    for table in ("progress", "call_pages", "memory_pages"):
-        store.read(f"UPDATE {table} SET body = x'7b7b'")
+    store.read("UPDATE progress SET body = x'7b7b'")
+    (tmp_path / "run.pages").write_bytes(b"{" * (tmp_path / "run.pages").stat().st_size)
     damaged = "run.db is damaged .*; restore it or start elsewhere"
-    with pytest.raises(JournalError, match=damaged):
-        Store(tmp_path / "run.db", read_only=True).progress()
+    with pytest.raises(JournalError, match=damaged), closing(Store(tmp_path / "run.db", read_only=True)) as reader:
+        reader.progress()
     with pytest.raises(JournalError, match=damaged):
         store.calls(1)
     with pytest.raises(JournalError, match=damaged):
         list(store.memories("once"))
+    store.close()
+
+
+def test_pages_without_an_end_are_told_as_damaged(written: Written, tmp_path: Path) -> None:
+    written.with_log(written.log, tmp_path).close()
+    pages = tmp_path / "run.pages"
+    with pages.open("rb+") as file:
+        file.truncate(pages.stat().st_size - 1)
+    with pytest.raises(JournalError, match=r"run\.pages is damaged \(it has \d+ of \d+ bytes\); restore it"):
+        Store(tmp_path / "run.db")
+    with closing(Store(tmp_path / "run.db", read_only=True)) as reader:
+        assert [len(page) for page in (*reader.pages(), *reader.memories("once"))] == [3] * 12
+        with pytest.raises(JournalError, match=r"run\.pages is damaged \(it ends before byte \d+\); restore it"):
+            reader.calls(6)
+
+
+def test_pages_that_no_commit_tells_of_are_cut_off(written: Written, tmp_path: Path) -> None:
+    store = written.with_log(written.log[: written.ends[3]], tmp_path)
+    assert commits_in(store) == 3
+    (end,) = store.one("SELECT log_bytes FROM progress")
+    assert (tmp_path / "run.pages").stat().st_size == end
+    assert (written.directory / "run.pages").stat().st_size > int(end or 0)
     store.close()
 
 

@@ -1,0 +1,84 @@
+"""The run's append-only file: bytes that are written once, never change, and are found by where they begin."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from io import FileIO
+from pathlib import Path
+
+from streamgen.errors import JournalError
+
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS and Windows have but the other
+
+
+class Log:
+    """Bytes behind each other. What lies beyond the end that the database knows was never committed.
+
+    `path` None keeps it in a file without a name that vanishes with the process. Use it from one thread at a time.
+    """
+
+    def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
+        self.path = path
+        self.end = 0  # where the next bytes go
+        self._waiting: list[bytes] = []
+        self._file = _unnamed() if path is None else FileIO(path, "rb" if read_only else _writing(path))
+
+    def __repr__(self) -> str:
+        return f"<Log {self.path or 'temporary'} {self.end} bytes>"
+
+    def cut(self, end: int) -> None:
+        """Go back to the end of the last commit. Raises JournalError where the file does not reach it."""
+        if (size := os.fstat(self._file.fileno()).st_size) < end:
+            self.close()
+            raise self._damaged(f"it has {size} of {end} bytes")
+        if size > end:
+            self._file.truncate(end)
+        self.end = end
+
+    def append(self, data: bytes) -> tuple[int, int]:
+        """Put bytes behind the end, to be written with all others; where they begin, and how many they are."""
+        at = self.end
+        self._waiting.append(data)
+        self.end += len(data)
+        return at, len(data)
+
+    def write(self) -> None:
+        """Bring what was appended to the disk."""
+        if not self._waiting:
+            return
+        data = b"".join(self._waiting)
+        self._file.seek(self.end - len(data))
+        left = memoryview(data)
+        while left:  # a disk that fills up takes a part first
+            left = left[self._file.write(left) :]
+        if self.path:
+            _sync(self._file.fileno())
+        self._waiting = []
+
+    def revert(self) -> None:
+        """Forget what was appended since the last write."""
+        self.end -= sum(map(len, self._waiting))
+        self._waiting = []
+
+    def read(self, at: int, size: int) -> bytes:
+        """So many bytes from there on. Raises JournalError where there are fewer."""
+        self._file.seek(at)
+        if len(data := self._file.read(size)) < size:
+            raise self._damaged(f"it ends before byte {at + size}")
+        return data
+
+    def close(self) -> None:
+        """Let go of the file; closing twice is fine."""
+        self._file.close()
+
+    def _damaged(self, how: str) -> JournalError:
+        return JournalError(f"the journal {self.path} is damaged ({how}); restore it or start elsewhere")
+
+
+def _writing(path: Path) -> str:
+    return "rb+" if path.exists() else "wb+"
+
+
+def _unnamed() -> FileIO:
+    return tempfile.TemporaryFile(buffering=0)
