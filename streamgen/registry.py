@@ -48,6 +48,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "random_search": "streamgen.control.random_search:RandomSearch",
         "bandit": "streamgen.control.bandit:Bandit",
         "direct": "streamgen.control.direct:direct",
+        "ensemble": "streamgen.control.ensemble:Ensemble",
         "ppo": "streamgen.control.ppo:ppo",
     },
 }

@@ -70,13 +70,20 @@ def build_controller(
 
 def build_agent(spec: ControllerSpec, space: Space, seed: int, path: str = "$.controller") -> Agent:
     """The agent that the spec names, over the space."""
-    factory = registry.find("agents", spec.agent, f"{path}.agent")
+    return make_agent(spec.agent, spec.options, space, seed, f"{path}.agent", f"{path}.options")
+
+
+def make_agent(
+    name: str, options: Mapping[str, Value], space: Space, seed: int, path: str = "", options_path: str = ""
+) -> Agent:
+    """The agent registered under a name, with these options; `path` and `options_path` are where both stand."""
+    factory = registry.find("agents", name, path)
     settings = registry.settings_type(factory)
     if settings is None:
-        _take_none(spec.options, f"option of the agent {spec.agent!r}", f"{path}.options")
+        _take_none(options, f"option of the agent {name!r}", options_path)
         agent: Agent = factory(space, seed)
     else:
-        agent = factory(space, seed, _converted(spec.options, settings, f"{path}.options"))
+        agent = factory(space, seed, _converted(options, settings, options_path))
     return agent
 
 
