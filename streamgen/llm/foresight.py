@@ -32,8 +32,9 @@ class Foresight:
     """
 
     __slots__ = (
-        "_aloft", "_cap", "_cubes", "_ended", "_known", "_lean", "_most", "_most_doubt", "_new", "_new_variance",
-        "_reached", "_seconds", "_skew", "_squares", "_step", "_sums", "_tokens", "_variance", "bias", "spare", "usual",
+        "_aloft", "_cap", "_cubes", "_ended", "_is_new", "_known", "_lean", "_most", "_most_doubt", "_new",
+        "_new_variance", "_reached", "_seconds", "_skew", "_squares", "_step", "_sums", "_tokens", "_variance",
+        "bias", "spare", "usual",
     )  # fmt: skip
 
     def __init__(self, limit: float) -> None:
@@ -45,6 +46,7 @@ class Foresight:
         self._new = [0] * _CLASSES  # of them since the last look
         self._aloft = [0] * _CLASSES  # in flight at the last look
         self._known, self._cap = 0.0, _FEW
+        self._is_new = True  # nothing has been learned
         self._tokens = self._seconds = self._most = 0.0
         self._lean = self._variance = self._skew = 0.0  # of what those in flight take beyond what was reserved
         self._new_variance = 0.0  # of a call that starts
@@ -56,8 +58,7 @@ class Foresight:
     def start(self, tokens: float) -> float:
         """A call of so much by its estimate starts; returns what is usual."""
         if not self.usual:
-            self.usual, self._most, self._new_variance = tokens, tokens, tokens * tokens
-            self._provide()
+            self._begin(tokens)
         self.usual = usual = self.usual + _WEIGHT * (tokens - self.usual)
         self.spare += self._step
         return usual
@@ -66,6 +67,8 @@ class Foresight:
         """A call of the usual estimate took so much, and was in flight for so long."""
         k = math.frexp(seconds * seconds)[1] - _SHORTEST
         k = 0 if k < 0 else k if k < _CLASSES else _CLASSES - 1
+        if self._is_new:  # the first estimates are no more than what is allowed: later ones are not like them
+            self._is_new, self.usual = False, 0.0
         self._new[k] += 1
         self._sums[k] += used
         self._squares[k] += (square := used * used)
@@ -126,11 +129,17 @@ class Foresight:
                 third += aloft * (c - 3.0 * m * s + 2.0 * m * m * m)
         if self._known:
             self._new_variance = max(0.0, square - mean * mean)
-            self.bias = max(0.0, mean - self.usual)
+            self.bias = max(0.0, mean - self.usual) if self.usual else 0.0
             variance += (sum(self._aloft) - gone) ** 2 * self._new_variance / self._known  # of what is known itself
         self._lean, self._variance = lean, max(0.0, variance)
         self._skew = _SKEW * max(0.0, third) / variance if variance > 1e-6 else 0.0
         self._provide()
+
+    def _begin(self, tokens: float) -> None:
+        self.usual = tokens
+        if self._is_new:
+            self._most, self._new_variance = tokens, tokens * tokens
+            self._provide()
 
     def _provide(self) -> None:
         deviation = math.sqrt(self._variance + self._new_variance)

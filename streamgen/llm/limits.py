@@ -158,17 +158,14 @@ class Limiter:
 
     def withdraw(self, pass_: Pass, now: float) -> None:
         """Undo `start` for a call that was never sent."""
-        is_newest = pass_.number == self._sent - 1
-        at = self._time(now)
         if self._pacer:
             self._pacer.give_back()
         if self._requests:
+            is_newest = pass_.number == self._sent - 1
             self._requests.give_back(1.0, -math.inf if is_newest else self._started_at)
         self._request_window.give_back(1.0)
         self._token_window.give_back(pass_.tokens)
-        self.in_flight -= 1
-        if self._tokens is not None and pass_.held is not None:
-            self._tokens.withdraw(pass_.held, at, is_newest=is_newest)
+        self._finish(pass_, self._time(now), 0.0)
 
     def answered(self, pass_: Pass, now: float, used_tokens: float, told: Told | None) -> None:
         """An answer came, of use or not."""

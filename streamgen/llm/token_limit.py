@@ -47,14 +47,25 @@ class TokenLimit:
        than was reserved, that is what they really take; where some do, no window holds more above the limit than the
        calls took by surprise that were in flight at the last start in it.
     2. In a window of any length `w` up to this start no more is reserved than a burst and `HASTE` times the pace:
-       `BURST_S * limit / 60 + HASTE * w * limit / PACE_S`.
+       `BURST_S * limit / 60 + HASTE * w * limit / PACE_S`. (A call that ended before
+       another one started counts with what it took.)
 
     A single call above the limit starts in an empty window; one above the burst starts when the bucket is full.
     Surprises are provided for (`Foresight`): as a rule there is room for them. That takes no more than half of the
     limit for what is uncertain, so that nobody starves.
     """
 
-    __slots__ = ("_account", "_burst", "_foresight", "_fresh_until", "_haste_due", "_haste_s", "_is_stale", "_pace")
+    __slots__ = (
+        "_account",
+        "_burst",
+        "_foresight",
+        "_fresh_until",
+        "_haste_due",
+        "_haste_s",
+        "_is_stale",
+        "_newest",
+        "_pace",
+    )
 
     def __init__(self, per_minute: float) -> None:
         self._burst = per_minute / 60.0 * BURST_S
@@ -63,6 +74,7 @@ class TokenLimit:
         self._account = Account(per_minute, WINDOW_S)
         self._foresight = Foresight(per_minute)
         self._fresh_until = -math.inf
+        self._newest: Reservation | None = None
         self._is_stale = False  # calls have started or ended since those in flight were looked at
 
     def ready_at(self, tokens: float, now: float) -> float:
@@ -86,13 +98,8 @@ class TokenLimit:
         due = self._haste_due
         self._haste_due = (due if due > now else now) + cost * self._haste_s
         self._is_stale = True
-        return Reservation(tokens, bias, usual, self._account.take(cost, now, usual + bias))
-
-    def withdraw(self, held: Reservation, now: float, *, is_newest: bool) -> None:
-        """Uncount a call that was not sent."""
-        if is_newest:
-            self._haste_due -= held.cost * self._haste_s
-        self.settle(held, now, 0.0)
+        self._newest = held = Reservation(tokens, bias, usual, self._account.take(cost, now, usual + bias))
+        return held
 
     def answered(self, held: Reservation, now: float, used: float, seconds: float) -> None:
         """A call took so much and so long: learn of it, and settle it."""
@@ -105,6 +112,8 @@ class TokenLimit:
         bias = held.bias
         difference = (used if used > 0.0 else 0.0) - held.tokens - bias
         self._pace.adjust(difference, now)
+        if held is self._newest and difference < 0.0:
+            self._haste_due += difference * self._haste_s
         self._account.settle(held.entry, difference, held.usual + bias)
         self._is_stale = True
 

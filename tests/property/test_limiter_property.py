@@ -189,7 +189,7 @@ class Call:
 
     def __init__(self, at: float, reserved: float, number: int) -> None:
         self.at, self.reserved, self.number = at, reserved, number
-        self.known = reserved
+        self.known = self.paced = reserved
         self.ended_at = math.inf
 
 
@@ -217,8 +217,8 @@ class TokenRun(Run):
             if seconds < 60.0:
                 known += call.known
             if call.number not in self.withdrawn:
-                reserved += call.reserved
-                largest = max(largest, call.reserved)
+                reserved += call.paced
+                largest = max(largest, call.paced)
                 assert reserved <= (largest + HASTE * pace * seconds) * (1 + 1e-9) + 1e-3, "reserved in any window"
         others = known - new.reserved
         assert known <= self.limit * (1 + 1e-9) + 1e-3 or others <= 1e-3, "known in a minute"
@@ -226,6 +226,8 @@ class TokenRun(Run):
     def ended(self, pass_: Pass, used: float) -> None:
         call = self.calls[pass_.number]
         call.known, call.ended_at = max(0.0, used), self.clock.lived
+        if call.number == len(self.calls) - 1:  # no other has started since
+            call.paced = min(call.reserved, call.known)
 
     def end(self, pass_: Pass, call: Scheduled, lived: float) -> None:
         super().end(pass_, call, lived)

@@ -9,6 +9,7 @@ def learned(*answers: tuple[float, float]) -> Foresight:
     foresight.start(100.0)
     for used, seconds in answers:
         foresight.learn(used, seconds)
+        foresight.start(100.0)
     foresight.look(account, 0, 0.0)
     return foresight
 

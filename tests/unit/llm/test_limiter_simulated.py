@@ -239,7 +239,7 @@ def spend(limit: int, answers: Answers, seconds: float, seed: int, minutes: int)
         (LOG_NORMAL, 20.0, 1.0, 0.95),
         (UNIFORM, 2.0, 1.0, 0.98),
         (UNIFORM, 20.0, 1.0, 0.95),
-        (BIMODAL, 2.0, 1.005, 0.98),
+        (BIMODAL, 2.0, 1.01, 0.98),
         (HEAVY_TAILED, 2.0, 1.01, 0.95),
         (HEAVY_TAILED, 20.0, 1.0, 0.79),  # nobody can know more: a few calls of several minutes are a tenth of it
     ],
