@@ -50,7 +50,13 @@ class _Player:
         proposal = self.agent.ask(seen)
         self.cpu_s += time.process_time() - started
         trial = Trial(
-            id=step, first_ticket=32 * step, tickets=32, settings=proposal.settings, kind="explore", note=proposal.note
+            id=step,
+            first_ticket=32 * step,
+            tickets=32,
+            settings=proposal.settings,
+            kind="explore",
+            note=proposal.note,
+            log_probability=proposal.log_probability,
         )
         regret = self.world.best() - self.world.mean(trial.settings)
         self.out.append((trial, self.world.play(trial.settings)))
