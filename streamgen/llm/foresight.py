@@ -12,6 +12,7 @@ _SHORTEST, _LONGEST = -7, 13  # by the exponent of the square
 _CLASSES = _LONGEST - _SHORTEST + 1
 _UPPER_S = [2.0 ** ((k + _SHORTEST) / 2) for k in range(_CLASSES)]
 _FEW, _LEARNED = 32.0, 2048.0  # answers after which what is known weighs half: at first, and later
+_TIMES = 8  # and as many as that times those in flight: their mean is known better than their sum is certain
 _WEIGHT = 0.15  # of the newest estimate: three times as fast as estimates follow the answers
 _SURE = 3.25  # standard deviations
 _MOST_DOUBT = 0.5  # of the limit: nobody starves of doubt
@@ -92,7 +93,7 @@ class Foresight:
         aloft[-1] += gone
         self._count(aloft)
         self._expect(gone, presumed)
-        if self._known >= self._cap:
+        if self._known >= max(self._cap, _TIMES * sum(aloft)):
             self._halve()
 
     def _count(self, aloft: list[int]) -> None:
