@@ -112,12 +112,14 @@ def _trials(directory: Path, wish: Wish) -> RenderableType:
 
 def _trial(row: TrialResult) -> list[RenderableType]:
     trial, reward = row.trial, row.reward
-    settings = "\n".join(f"{name} = {_short(value)}" for name, value in trial.settings.items())
+    settings = "\n".join(f"{name} = {_short(value)}" for name, value in trial.shown.items())
     tickets = f"{trial.first_ticket} - {trial.first_ticket + trial.tickets - 1}"
     return [str(trial.id), trial.kind, tickets, _reward(row), str(reward.n) if reward else "", plain(settings)]
 
 
 def _short(value: Value) -> str:
+    if isinstance(value, Mapping) and value:  # shares
+        return ", ".join(f"{part} {_short(share)}" for part, share in value.items())
     return f"{value:.4g}" if isinstance(value, float) else plain(value, 60).plain
 
 

@@ -36,6 +36,11 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         """What the stages get, as `stage.setting`; None leaves a stage its own value."""
         return self.settings if self.applied is None else self.applied
 
+    @property
+    def shown(self) -> Mapping[str, Value]:
+        """What people see of it: the settings, and the shares that a mixture's theta came to."""
+        return {**self.settings, **self.stage_settings}
+
 
 class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a trial was worth: `value` from `n` records, its standard error where known, and all metrics.
