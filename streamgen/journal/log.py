@@ -9,7 +9,7 @@ from pathlib import Path
 
 from streamgen.errors import JournalError
 
-_sync = getattr(os, "fdatasync", os.fsync)  # macOS and Windows have but the other
+_SYNCED: int = getattr(os, "O_DSYNC", 0)  # a write returns when it is on the disk: one call instead of two
 
 
 class Log:
@@ -21,8 +21,10 @@ class Log:
     def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
         self.path = path
         self.end = 0  # where the next bytes go
+        self._at = 0  # where the file stands
         self._waiting: list[bytes] = []
-        self._file = _unnamed() if path is None else FileIO(path, "rb" if read_only else _writing(path))
+        self._file = _opened(path, read_only) if path else _unnamed()
+        self._needs_sync = bool(path) and not _SYNCED
 
     def __repr__(self) -> str:
         return f"<Log {self.path or 'temporary'} {self.end} bytes>"
@@ -48,12 +50,13 @@ class Log:
         if not self._waiting:
             return
         data = b"".join(self._waiting)
-        self._file.seek(self.end - len(data))
+        self._go_to(self.end - len(data))
         left = memoryview(data)
         while left:  # a disk that fills up takes a part first
-            left = left[self._file.write(left) :]
-        if self.path:
-            _sync(self._file.fileno())
+            self._at += (written := self._file.write(left))
+            left = left[written:]
+        if self._needs_sync:
+            os.fsync(self._file.fileno())
         self._waiting = []
 
     def revert(self) -> None:
@@ -63,8 +66,10 @@ class Log:
 
     def read(self, at: int, size: int) -> bytes:
         """So many bytes from there on. Raises JournalError where there are fewer."""
-        self._file.seek(at)
-        if len(data := self._file.read(size)) < size:
+        self._go_to(at)
+        data = self._file.read(size)
+        self._at += len(data)
+        if len(data) < size:
             raise self._damaged(f"it ends before byte {at + size}")
         return data
 
@@ -72,12 +77,18 @@ class Log:
         """Let go of the file; closing twice is fine."""
         self._file.close()
 
+    def _go_to(self, at: int) -> None:
+        if at != self._at:
+            self._at = self._file.seek(at)
+
     def _damaged(self, how: str) -> JournalError:
         return JournalError(f"the journal {self.path} is damaged ({how}); restore it or start elsewhere")
 
 
-def _writing(path: Path) -> str:
-    return "rb+" if path.exists() else "wb+"
+def _opened(path: Path, read_only: bool) -> FileIO:
+    if read_only:
+        return FileIO(path)
+    return FileIO(path, "rb+" if path.exists() else "wb+", opener=lambda name, flags: os.open(name, flags | _SYNCED))
 
 
 def _unnamed() -> FileIO:

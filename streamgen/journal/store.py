@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -27,6 +28,8 @@ from streamgen.journal.pages import (
 )
 from streamgen.journal.progress import Cell, Ended, Progress, Retain, Row, Rows
 from streamgen.journal.schema import INSERTS
+
+Change: TypeAlias = tuple[str, Sequence[Row]]  # a statement, and what it is executed with
 
 FILE_NAME = "run.db"
 LOG_SUFFIX = ".pages"
@@ -60,15 +63,12 @@ class Store:
         What is counted and which tickets are open changes with them. Raises JournalError.
         """
         progress, self._progress = self._progress or self.progress(), None
-        with self._transaction():
+        with self._all_or_nothing():
             ended = progress.take(rows)
-            for table, values in rows.items():
-                if table in INSERTS:
-                    self._db.executemany(INSERTS[table], values)
-            if records := rows.get("records"):
-                self._add_records(records, progress)
-            self._add_pages(rows, ended, progress.call_page)
-            self._note(progress)
+            changes = [(INSERTS[table], values) for table, values in rows.items() if table in INSERTS]
+            changes += self._rare_changes(rows, ended, progress.call_page)
+            calls = rows.get("calls", ()) if self._retain == "all" else ()
+            self._change(progress, changes, rows.get("records", ()), rows.get("outcomes", ()), calls)
         self._progress = progress
 
     def progress(self) -> Progress:
@@ -146,12 +146,12 @@ class Store:
     def _accept(self, surplus: Sequence[Row]) -> None:
         used = [(_int(ticket), str(id_)) for _, ticket, id_, _ in surplus]
         progress, self._progress = self._progress or self.progress(), None
-        with self._transaction():
-            self._add_records([(seq, *row[1:]) for seq, row in enumerate(surplus, progress.last_seq + 1)], progress)
+        with self._all_or_nothing():
+            self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany("DELETE FROM surplus WHERE n = ?", [row[:1] for row in surplus])
             turned = self._db.executemany("DELETE FROM only_surplus WHERE ticket = ?", {used_[:1] for used_ in used})
             progress.use_surplus(used, turned.rowcount)
-            self._note(progress)
+            self._change(progress, (), [(seq, *row[1:]) for seq, row in enumerate(surplus, progress.last_seq + 1)])
         self._progress = progress
 
     def close(self) -> None:
@@ -167,47 +167,66 @@ class Store:
         return log
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All that is done in it, in the database and in the log, or nothing."""
+    def _all_or_nothing(self) -> Iterator[None]:
+        """A transaction, in the log too."""
         with explained(self.path), self._db:
-            self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._log.write()  # first: whatever the database tells of is there
             except BaseException:
                 self._log.revert()
                 raise
 
-    def _note(self, progress: Progress) -> None:
-        row = (self._log.end, msgspec.json.encode(progress))
-        self._db.execute("INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", row)
+    def _change(
+        self,
+        progress: Progress,
+        changes: Sequence[Change],
+        records: Sequence[Row] = (),
+        outcomes: Sequence[Row] = (),
+        calls: Sequence[Row] = (),
+    ) -> None:
+        """The pages and all that changes with them.
 
-    def _add_pages(self, rows: Rows, ended: Ended, page: int) -> None:
-        add, place = self._db.execute, self._log.append
-        if outcomes := rows.get("outcomes"):
-            add("INSERT INTO outcome_pages VALUES (NULL, ?, ?)", place(outcome_page(outcomes)))
-            if only_surplus := [row[:1] for row in outcomes if row[1] == "surplus"]:
-                self._db.executemany("INSERT INTO only_surplus VALUES (?)", only_surplus)
+        Most commits bring pages only, and are one statement: after each one, and after each write, this thread waits
+        for the interpreter's lock, up to 5 ms while the event loop is busy.
+        """
+        place = self._log.append
+        *more, last_page = [*self._record_places(records, progress)] or [_NO_RECORDS]
+        outcomes_at = place(outcome_page(outcomes)) if outcomes else _NOWHERE
+        calls_at = place(call_page(calls)) if calls else _NOWHERE
+        noted = (self._log.end, msgspec.json.encode(progress))
+        self._log.write()  # first: whatever the database tells of is there
+        if more or changes:
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN IMMEDIATE")
+            for statement, rows in (*changes, (_ADD_RECORDS, more)):
+                self._db.executemany(statement, rows)
+        self._db.execute(_ADD_PAGES, (*last_page, *outcomes_at, progress.call_page, *calls_at, *noted))
+
+    def _rare_changes(self, rows: Rows, ended: Ended, page: int) -> Iterator[Change]:
+        if only_surplus := [row[:1] for row in rows.get("outcomes", ()) if row[1] == "surplus"]:
+            yield "INSERT INTO only_surplus VALUES (?)", only_surplus
         for stage, memories in memory_pages(rows.get("memories", ())):
-            add("INSERT INTO memory_pages VALUES (NULL, ?, ?, ?)", (stage, *place(memories)))
-        if calls := rows.get("calls"):
-            if self._retain == "all":
-                add("INSERT INTO call_pages VALUES (?, ?, ?)", (page, *place(call_page(calls))))
-            elif still_open := [call for call in calls if call[0] not in ended.tickets]:
-                add("INSERT INTO open_call_pages VALUES (?, ?)", (page, call_page(still_open)))
-        if self._retain == "accepted" and ended.pages:
-            self._db.executemany("DELETE FROM open_call_pages WHERE n = ?", [(freed,) for freed in ended.pages])
+            yield "INSERT INTO memory_pages VALUES (NULL, ?, ?, ?)", [(stage, *self._log.append(memories))]
+        if self._retain == "accepted":
+            if open_calls := [call for call in rows.get("calls", ()) if call[0] not in ended.tickets]:
+                yield "INSERT INTO open_call_pages VALUES (?, ?)", [(page, call_page(open_calls))]
+            if ended.pages:
+                yield "DELETE FROM open_call_pages WHERE n = ?", [(freed,) for freed in ended.pages]
 
-    def _add_records(self, records: Sequence[Row], progress: Progress) -> None:
-        if (first := _int(records[0][0])) != progress.last_seq + 1:
+    def _record_places(self, records: Sequence[Row], progress: Progress) -> Iterator[Row]:
+        if records and (first := _int(records[0][0])) != progress.last_seq + 1:
             raise JournalError(
                 f"record {first} was to be stored behind record {progress.last_seq}: a mistake of streamgen"
             )
         for last, count, lines in record_pages(records):
-            self._db.execute("INSERT INTO record_pages VALUES (?, ?, ?, ?)", (last, count, *self._log.append(lines)))
             progress.last_seq = last
+            yield last, count, *self._log.append(lines)
 
 
+_ADD_PAGES = "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_RECORDS = "INSERT INTO record_pages VALUES (?, ?, ?, ?)"
+_NO_RECORDS: Row = (None, None, None, None)
+_NOWHERE: Row = (None, None)
 _NEXT_PAGE = "SELECT last, count, at, size FROM record_pages WHERE last > ? ORDER BY last LIMIT 1"
 
 

@@ -238,6 +238,7 @@ def test_a_disk_that_fills_up_amid_the_pages_leaves_what_was_there(
             return whole(self, bytes(data)[:left])
 
     with monkeypatch.context() as patch, Filling(tmp_path / "run.pages", "rb+") as file:
+        file.seek(0, os.SEEK_END)
         patch.setattr(store._log, "_file", file)
         with pytest.raises(JournalError, match="no space is left for the journal"):
             store.commit({"records": [record(2, 2, b"x" * 100)]})
