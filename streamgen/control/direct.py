@@ -21,15 +21,18 @@ class DirectSettings(Settings, frozen=True, kw_only=True):
     `spread` is the first standard deviation of a range of length 1, `least_spread` the last. Updates begin after
     `first` rewards; each is `steps` steps on the last `window` rewards, less their mean, divided by their deviation,
     and weighted by at most `clip` for how likely the settings have become since.
+
+    With `first = 4` the batches themselves are worth more (online regret after 30 of them 0.56 of random search's
+    instead of 0.62, five families, 30 seeds each), and the best settings found less (0.89 instead of 0.83).
     """
 
-    learning_rate: Positive = 0.02
+    learning_rate: Positive = 0.015
     steps: Count = 20
     spread: Positive = 0.3
     least_spread: Positive = 0.1
     clip: Positive = 1.0
-    entropy: Annotated[float, msgspec.Meta(ge=0)] = 0.03
-    first: Count = 4
+    entropy: Annotated[float, msgspec.Meta(ge=0)] = 0.1
+    first: Count = 8
     window: Count = 64
 
     def check(self) -> None:

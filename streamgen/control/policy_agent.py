@@ -35,9 +35,10 @@ class Lesson(NamedTuple):
 class PolicyAgent:
     """Asks the policy in NumPy on the event loop; JAX updates it in a thread.
 
-    The thread loads and compiles JAX from the first `ask` on, while the first batches run. What is asked depends on the
-    rewards told alone, not on the thread's pace: an `ask` waits for the updates of all of them (a millisecond each;
-    longer only where the first rewards are there before the compiler is, or a resumed run tells many again).
+    The thread loads and compiles JAX from the first reward on (some 3 s), while the next batches run. What is asked
+    depends on the rewards told alone, not on the thread's pace: an `ask` waits for the updates of all of them (a
+    millisecond each; longer only where `first` rewards are there before the compiler is ready, or are told at once, by
+    a resumed run or a warm start).
     """
 
     def __init__(self, name: str, space: Space, seed: int, spread: float, lesson: Lesson) -> None:
@@ -56,7 +57,6 @@ class PolicyAgent:
 
     def ask(self, observation: Observation) -> Proposal:
         """An action of the policy, drawn by (seed, step); where the stages do not allow it, another draw."""
-        self._learner.prepare()
         inputs = self._view.numbers(observation)
         heads = forward(self._learner.parameters, self._shape, inputs)
         rng = np.random.default_rng([self._seed, observation.step])
@@ -104,6 +104,8 @@ class PolicyAgent:
         self._history.load(state.get("history"))
         self._experiences = msgspec.convert(state.get("experiences"), dict[int, Experience], strict=False)
         self._told = msgspec.convert(state.get("told"), int)
+        if self._told:
+            self._learner.prepare()
 
     def _add(
         self,
@@ -120,6 +122,7 @@ class PolicyAgent:
         if len(self._experiences) > self._lesson.window:
             del self._experiences[next(iter(self._experiences))]
         self._told += 1
+        self._learner.prepare()
         if self._told >= self._lesson.first and self._told % self._lesson.every == 0:
             self._learn()
 
