@@ -9,6 +9,8 @@ from pathlib import Path
 
 from streamgen.errors import JournalError
 
+_write = getattr(os, "writev", lambda file, parts: os.write(file, b"".join(parts)))  # Windows has but the other
+_MOST_PARTS = 1000  # that a system takes at once
 _SYNCED: int = getattr(os, "O_DSYNC", 0)  # a write returns when it is on the disk: one call instead of two
 
 
@@ -49,15 +51,20 @@ class Log:
         """Bring what was appended to the disk."""
         if not self._waiting:
             return
-        data = b"".join(self._waiting)
-        self._go_to(self.end - len(data))
-        left = memoryview(data)
-        while left:  # a disk that fills up takes a part first
-            self._at += (written := self._file.write(left))
-            left = left[written:]
+        size = sum(map(len, self._waiting))
+        self._go_to(self.end - size)
+        written = _write(self._file.fileno(), self._waiting[:_MOST_PARTS])
+        self._at += written
+        if written < size:  # a disk that fills up takes a part first
+            self._write_rest(memoryview(b"".join(self._waiting))[written:])
         if self._needs_sync:
             os.fsync(self._file.fileno())
         self._waiting = []
+
+    def _write_rest(self, left: memoryview) -> None:
+        while left:
+            self._at += (written := self._file.write(left))
+            left = left[written:]
 
     def revert(self) -> None:
         """Forget what was appended since the last write."""

@@ -200,7 +200,8 @@ class Store:
                 self._db.execute("BEGIN IMMEDIATE")
             for statement, rows in (*changes, (_ADD_RECORDS, more)):
                 self._db.executemany(statement, rows)
-        self._db.execute(_ADD_PAGES, (*last_page, *outcomes_at, progress.call_page, *calls_at, *noted))
+        row = (*last_page, *outcomes_at, progress.call_page, *calls_at, *noted)
+        self._db.executemany(_ADD_PAGES, (row,))  # `execute` would ask for the row's number, and wait once more
 
     def _rare_changes(self, rows: Rows, ended: Ended, page: int) -> Iterator[Change]:
         if only_surplus := [row[:1] for row in rows.get("outcomes", ()) if row[1] == "surplus"]:
