@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 from asking import asking
 
 from streamgen.engine.stage import Drop
 from streamgen.errors import RecipeError
+from streamgen.generate._labelled_prompts import Wording
 from streamgen.generate._lines import clean, clean_lines
 from streamgen.generate._seeds import seeds_by_class
 from streamgen.generate.labelled import LabelledSettings, draw, labelled
-from streamgen.llm.model import ChatRequest, CompletionRequest, Response
+from streamgen.llm.model import ChatRequest, CompletionRequest, Message, Response
 from streamgen.llm.retry import CallError, Kind
 from streamgen.record import Record
 from streamgen.testing import prompt_of
@@ -96,7 +99,7 @@ def test_a_schema_goes_with_conversations_about_one_object(seeds: str, more: dic
 
 async def test_attributes_are_named_behind_the_part_that_prompts_share(seeds: str) -> None:
     settings = LabelledSettings(
-        model="m", seeds=seeds, method="attributes", attributes={"tone": ("politely",)}, task="Ways to"
+        model="m", seeds=seeds, method="attribute_list", attributes={"tone": ("politely",)}, task="Ways to"
     )
     context, model = asking(settings, ["Please play a polka"])
     await labelled(Record("0"), context)
@@ -104,6 +107,107 @@ async def test_attributes_are_named_behind_the_part_that_prompts_share(seeds: st
     assert isinstance(request, CompletionRequest)
     shared = 'Ways to play music:\n"Play some jazz"\n"Put on a waltz"\n'
     assert request.prompt == f'{shared}\nWays to play music, politely:\n"'
+
+
+async def test_attribute_chat_asks_without_seeds_for_a_value_of_each_attribute(seeds: str) -> None:
+    settings = LabelledSettings(
+        model="m",
+        seeds=seeds,
+        task="Ways to",
+        method="attribute_chat",
+        attributes={"tone": ("politely",), "about": {"PlayMusic": ("by Bach",), "GetWeather": ("in May",)}},
+    )
+    settings.check()
+    prompts = []
+    for ticket in range(2):
+        context, model = asking(settings, ["Please do"], ticket=ticket)
+        await labelled(Record("0"), context)
+        prompts.append(prompt_of(model.requests[0]))
+    assert prompts[0].endswith("Ways to play music, politely, by Bach. Write one more.")
+    assert prompts[1].endswith("Ways to get weather, politely, in May. Write one more.")
+    assert "jazz" not in prompts[0]
+
+
+async def test_evolve_rewrites_a_seed_and_then_what_came_of_it(seeds: str) -> None:
+    settings = LabelledSettings(
+        model="m", seeds=seeds, task="Ways to", method="evolve", depth=3, operations={"more": "Say more."}
+    )
+    settings.check()
+    context, model = asking(settings, ['"Play some slow jazz"', "Play some slow jazz.", "Play some slow jazz tonight"])
+    result = await labelled(Record("0", {"a": 1}), context)
+    assert result == Record("0", {"a": 1, "text": "Play some slow jazz tonight", "label": "PlayMusic"})
+    shown = [prompt_of(request).partition("for example: ")[2] for request in model.requests]
+    assert shown[0] in ('"Play some jazz"\nSay more.', '"Put on a waltz"\nSay more.')
+    assert shown[1:] == ['"Play some slow jazz"\nSay more.'] * 2
+
+
+async def test_evolve_rewrites_the_records_own_text_and_keeps_its_label(seeds: str) -> None:
+    settings = LabelledSettings(model="m", seeds=seeds, method="evolve")
+    context, model = asking(settings, ["Will it snow in Graz"])
+    result = await labelled(Record("0", {"text": "Is it dry in Graz", "label": "GetWeather"}), context)
+    assert result == Record("0", {"text": "Will it snow in Graz", "label": "GetWeather"})
+    prompt = prompt_of(model.requests[0])
+    assert "get weather" in prompt
+    assert '"Is it dry in Graz"' in prompt
+
+
+async def test_evolve_that_changes_nothing_is_dropped_for_the_first_steps_reason(seeds: str) -> None:
+    settings = LabelledSettings(model="m", seeds=seeds, method="evolve", depth=2)
+    context, _ = asking(settings, [Response("Play it and", "length"), "put on a WALTZ!"])
+    assert await labelled(Record("0"), context) == Drop("cut")
+
+
+async def test_weights_draw_each_tickets_method_and_class(seeds: str) -> None:
+    settings = LabelledSettings(
+        model="m",
+        seeds=seeds,
+        method={"zero_shot": 1.0, "list": 3.0, "evolve": 0.0},
+        classes={"PlayMusic": 0.0, "GetWeather": 1.0},
+    )
+    settings.check()
+    kinds: Counter[type] = Counter()
+    for ticket in range(80):
+        context, model = asking(settings, ["Will it hail"], ticket=ticket)
+        result = await labelled(Record("0"), context)
+        assert isinstance(result, Record)
+        assert result.columns["label"] == "GetWeather"
+        kinds[type(model.requests[0])] += 1
+    assert kinds == {ChatRequest: 17, CompletionRequest: 63}
+
+
+async def test_the_wording_can_be_another_one(seeds: str) -> None:
+    wording = Wording(system="Brief.", ask="{{ amount }} for {{ wish }}", heading="# {{ wish }}")
+    settings = LabelledSettings(model="m", seeds=seeds, method="zero_shot", wording=wording)
+    settings.check()
+    context, model = asking(settings, ["Play a polka"])
+    await labelled(Record("0"), context)
+    assert prompt_of(model.requests[0]) == "one more for play music"
+    assert isinstance(model.requests[0], ChatRequest)
+    assert model.requests[0].messages[0] == Message("system", "Brief.")
+    context, model = asking(msgspec.structs.replace(settings, method="list", shots=1), ["Play a polka"])
+    await labelled(Record("0"), context)
+    assert prompt_of(model.requests[0]).startswith('# play music\n"')
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            {"wording": Wording(ask="{{ text }}")},
+            "wording.ask: it inserts 'text'; there is amount",
+        ),
+        ({"method": {"lists": 1.0}}, "method: 'lists' is no method; the methods are zero_shot, "),
+        ({"method": {"list": 0.0}}, "method: at least one weight must be above 0"),
+        ({"classes": {"Play": 1.0}}, "classes: 'Play' is no label; the labels are PlayMusic, GetWeather"),
+        ({"operations": {}}, "operations: there is no phrase to draw from"),
+        ({"attributes": {"tone": ()}}, "attributes.tone: there is no phrase to draw from"),
+        ({"attributes": {"x": {"PlayMusic": ("a",)}}}, "attributes.x.GetWeather: there is no phrase to draw from"),
+        ({"descriptions": {"PlayMusic": ()}}, "descriptions.PlayMusic: there is no phrase to draw from"),
+    ],
+)
+def test_settings_that_do_not_go_together_say_which(seeds: str, more: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        LabelledSettings(model="m", seeds=seeds, **more).check()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
