@@ -50,6 +50,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "direct": "streamgen.control.direct:direct",
         "ensemble": "streamgen.control.ensemble:Ensemble",
         "ppo": "streamgen.control.ppo:ppo",
+        "surrogate": "streamgen.control.surrogate:Surrogate",
     },
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from statistics import fmean, stdev
@@ -69,7 +70,7 @@ def test_the_best_method_of_a_drifting_world_changes_once() -> None:
     world = drift(4)
     best = [int(max(range(3), key=world._height)) for _ in range(100) if world.play(_anywhere(world))]
     assert len(set(best)) == 2
-    assert sum(a != b for a, b in zip(best, best[1:], strict=False)) == 1
+    assert sum(a != b for a, b in pairwise(best)) == 1
 
 
 def test_a_mixture_is_best_filled_by_weights_that_no_neighbour_beats() -> None:
@@ -151,7 +152,7 @@ def test_optuna_plays_a_world_of_every_kind_of_parameter_and_takes_failures() ->
 
 
 def test_an_unknown_contender_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="optuna-tpe.*random_search"):
+    with pytest.raises(UnknownName, match=r"optuna-tpe.*random_search"):
         contender("optuna-tpee")
 
 

@@ -1,0 +1,47 @@
+"""Where the surrogate looks: the first points of a run, points anywhere, and points near those that did well."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streamgen.control.encoding import Encoding, Floats, Points
+from streamgen.control.halton import Halton
+
+INSET = 0.1  # of a range at either end: the first points stay away from the borders, where most of a cube's volume is
+STEPS = (0.03, 0.1, 0.25)  # of the range: how far a neighbour may be
+MOVED = 0.7  # the share of a neighbour's coordinates that differ
+FLIPPED = 0.15  # the share of its choices that are drawn anew
+
+
+def first_point(encoding: Encoding, seed: int, step: int) -> Points:
+    """The step's point of a design: the middle, then an even spread; each choice has all of its values in turn."""
+    orders = [np.random.default_rng([seed, number]).permutation(size) for number, size in enumerate(encoding.sizes)]
+    c = np.array([order[step % len(order)] for order in orders], dtype=np.int64)
+    spread = np.array(Halton(encoding.continuous, seed).point(step))
+    u = INSET + (1 - 2 * INSET) * spread if step else np.full(encoding.continuous, 0.5)
+    return encoding.snap(u, c)
+
+
+def pool(encoding: Encoding, tried: Points, means: Floats, rng: np.random.Generator, wide: int, near: int) -> Points:
+    """Candidates: `wide` anywhere, `near` around the tried points with the best means, and the tried ones."""
+    anywhere = encoding.draw(rng, wide)
+    around = rng.choice(np.argsort(-means)[:6], near)
+    moved = rng.random((near, encoding.continuous)) < MOVED
+    u = tried.u[around] + moved * rng.choice(STEPS, (near, 1)) * rng.standard_normal(moved.shape)
+    flipped = rng.random((near, len(encoding.sizes))) < FLIPPED
+    drawn = (rng.random(flipped.shape) * encoding.sizes).astype(np.int64)
+    neighbours = encoding.snap(u, np.where(flipped, drawn, tried.c[around]))
+    return stacked(anywhere, neighbours, tried)
+
+
+def neighbours(encoding: Encoding, points: Points, rng: np.random.Generator, step: float, each: int) -> Points:
+    """Every point, and `each` that are a small step away from it, with the same choices."""
+    u = np.repeat(points.u, each + 1, axis=0)
+    jumps = step * rng.standard_normal(u.shape)
+    jumps[:: each + 1] = 0
+    return encoding.snap(u + jumps, np.repeat(points.c, each + 1, axis=0))
+
+
+def stacked(*parts: Points) -> Points:
+    """All points, one after the other."""
+    return Points(np.vstack([part.u for part in parts]), np.vstack([part.c for part in parts]))

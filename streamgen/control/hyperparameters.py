@@ -1,0 +1,63 @@
+"""What is believed about the surrogate's hyper-parameters: a prior, and a population of particles moved by MCMC."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from streamgen.control.encoding import Floats, Ints
+from streamgen.control.gaussian_process import Hyper, Inputs, log_likelihood
+
+PARTICLES = 32
+MOVES = 3
+
+# Medians and the deviations of the logarithms, of coordinates in [0, 1], rewards of variance 1 and time in batches.
+# Chosen by the log density that the posterior gives to true rewards which it has not seen, after 4 to 30 batches of
+# the families of `python -m benchmarks tuning` (development seeds).
+LENGTH, STATE_LENGTH = (0.55, 0.35), (1.5, 1.0)
+ODDS = (1.0, 1.0)  # of the correlation between two choices: odds of 1 are a correlation of a half
+SIGNAL, NOISE, FORGETTING = (1.5, 0.5), (0.2, 0.8), (0.0005, 1.0)
+
+
+class Population:
+    """Particles that follow the posterior: differential-evolution MCMC (ter Braak 2006), one half moves by the other.
+
+    `width` is how many coordinates and state values there are, `theta` a row of logarithms for each particle.
+    """
+
+    def __init__(self, coordinates: int, states: int, choices: int, rng: np.random.Generator) -> None:
+        self.width, self._choices = coordinates + states, choices
+        priors = [LENGTH] * coordinates + [STATE_LENGTH] * states + [ODDS] * choices + [SIGNAL, NOISE, FORGETTING]
+        self._median, self._scale = np.array(priors).T
+        self._median = np.log(self._median)
+        # Distances grow with the root of the number of coordinates, and so do the scales that are likely.
+        self._median[:coordinates] += 0.25 * np.log(max(1.0, coordinates / 2))
+        self.theta: Floats = self._median + self._scale * rng.standard_normal((PARTICLES, len(priors)))
+
+    def move(self, inputs: Inputs, y: Floats, noise: Floats, rng: np.random.Generator) -> None:
+        """Let each particle jump a few times."""
+        half = PARTICLES // 2
+        levels = self._log_posterior(self.theta, inputs, y, noise)
+        for number in range(MOVES):
+            for some, others in ((slice(0, half), slice(half, None)), (slice(half, None), slice(0, half))):
+                proposed = self._jumped(self.theta[some], self.theta[others], rng, number)
+                reached = self._log_posterior(proposed, inputs, y, noise)
+                accepted = np.log(rng.random(half)) < reached - levels[some]
+                self.theta[some][accepted] = proposed[accepted]
+                levels[some][accepted] = reached[accepted]
+
+    def hyper(self, chosen: Ints) -> Hyper:
+        """Some of the particles."""
+        return Hyper.of(self.theta[chosen], self._choices)
+
+    def _jumped(self, some: Floats, others: Floats, rng: np.random.Generator, number: int) -> Floats:
+        """Along the difference of two particles; every third time nearly all of it, which changes modes."""
+        half, width = some.shape
+        first, second = rng.integers(half, size=(2, half))
+        step = 2.38 / np.sqrt(2 * width) if number % 3 else 0.9
+        moved = rng.random((half, width)) < (0.5 if number % 2 else 1.0)
+        jump = step * (others[first] - others[second]) + rng.normal(0, 0.05, (half, width))
+        return np.asarray(some + moved * jump)
+
+    def _log_posterior(self, theta: Floats, inputs: Inputs, y: Floats, noise: Floats) -> Floats:
+        prior = -0.5 * (((theta - self._median) / self._scale) ** 2).sum(1)
+        return np.asarray(prior + log_likelihood(Hyper.of(theta, self._choices), inputs, y, noise))

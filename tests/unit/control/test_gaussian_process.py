@@ -1,0 +1,120 @@
+"""The Gaussian process is the textbook's, particle by particle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from streamgen.control.acquisition import knowledge_gradient
+from streamgen.control.encoding import Floats
+from streamgen.control.gaussian_process import (
+    JITTER,
+    MEAN_VARIANCE,
+    Hyper,
+    Inputs,
+    Posterior,
+    covariance,
+    joined,
+    log_likelihood,
+)
+from streamgen.control.hyperparameters import PARTICLES, Population
+
+RNG = np.random.default_rng(5)
+ROWS = Inputs(RNG.random((6, 2)), RNG.integers(0, 3, (6, 1)), np.arange(6.0))
+Y: Floats = RNG.standard_normal(6)
+HYPER = Hyper.of(np.log([[0.5, 0.8, 1.0, 1.2, 0.1, 0.01], [0.2, 0.3, 0.5, 1.0, 0.3, 0.001]]), choices=1)
+EQUAL = np.ones(6)
+
+
+def by_hand(particle: int, i: int, j: int) -> float:
+    """The covariance of two rows, from the formulas."""
+    a, b = ROWS.x[i], ROWS.x[j]
+    r = float(np.sqrt((((a - b) / np.exp(HYPER.length[particle])) ** 2).sum()))
+    matern = (1 + 5**0.5 * r + 5 * r * r / 3) * np.exp(-(5**0.5) * r)
+    odds = float(np.exp(HYPER.overlap[particle, 0]))
+    overlap = 1.0 if ROWS.c[i, 0] == ROWS.c[j, 0] else odds / (1 + odds)
+    forgotten = np.exp(-np.exp(HYPER.forgetting[particle]) * abs(ROWS.t[i] - ROWS.t[j]))
+    return float(np.exp(2 * HYPER.signal[particle]) * matern * overlap * forgotten + MEAN_VARIANCE)
+
+
+def noisy(particle: int) -> Floats:
+    k = np.array([[by_hand(particle, i, j) for j in range(6)] for i in range(6)])
+    return k + np.eye(6) * (np.exp(2 * HYPER.noise[particle]) + JITTER)
+
+
+def test_the_covariance_is_matern_times_overlap_times_forgetting() -> None:
+    k = covariance(HYPER, ROWS, ROWS)
+    assert k.shape == (2, 6, 6)
+    for particle in range(2):
+        expected = [[by_hand(particle, i, j) for j in range(6)] for i in range(6)]
+        assert np.allclose(k[particle], expected, atol=1e-6)
+
+
+def test_the_likelihood_is_the_normal_density() -> None:
+    levels = log_likelihood(HYPER, ROWS, Y, EQUAL)
+    for particle in range(2):
+        k = noisy(particle)
+        expected = -0.5 * Y @ np.linalg.solve(k, Y) - 0.5 * np.linalg.slogdet(k)[1]
+        assert levels[particle] == pytest.approx(expected, abs=1e-6)
+
+
+def test_means_variances_and_covariances_are_those_of_the_conditional_normal() -> None:
+    posterior = Posterior(HYPER, ROWS, Y, EQUAL)
+    at = Inputs(np.array([[0.3, 0.4], [0.9, 0.1], [0.5, 0.5]]), np.array([[0], [1], [2]]), np.full(3, 6.0))
+    seen = posterior.predict(at)
+    known, prior = covariance(HYPER, at, ROWS), covariance(HYPER, at, at)
+    for particle in range(2):
+        gain = known[particle] @ np.linalg.inv(noisy(particle))
+        conditional = prior[particle] - gain @ known[particle].T
+        assert np.allclose(seen.means[particle], gain @ Y, atol=1e-5)
+        assert np.allclose(seen.variances[particle], np.diag(conditional), atol=1e-5)
+        assert np.allclose(posterior.between(seen, np.array([2, 0]))[particle], conditional[:, [2, 0]], atol=1e-5)
+    assert np.allclose(posterior.mean(at), seen.means)
+
+
+def test_half_as_many_records_say_half_as_much() -> None:
+    level = Hyper.of(np.log([[0.5, 1.0, 1.0, 0.01]]), choices=0)
+    rows = Inputs(np.array([[0.0], [0.0]]), np.zeros((2, 0), np.int64), np.zeros(2))
+    told = Posterior(level, rows, np.array([1.0, -1.0]), np.array([1.0, 2.0]))
+    # At the same place the mean weighs by 1 / variance: (1 - 1/2) / (1 + 1/2), drawn a little towards 0.
+    [[mean]] = told.mean(Inputs(rows.x[:1], rows.c[:1], np.zeros(1)))
+    assert mean == pytest.approx(1 / 3, abs=0.05)
+    assert mean < 1 / 3
+
+
+def test_pending_trials_change_no_mean_and_lessen_the_doubt() -> None:
+    posterior = Posterior(HYPER, ROWS, Y, EQUAL)
+    pending = Inputs(np.array([[0.5, 0.5]]), np.array([[1]]), np.array([6.0]))
+    believed = posterior.believing(pending)
+    at = joined(pending, Inputs(np.array([[0.1, 0.9]]), np.array([[0]]), np.array([7.0])))
+    assert np.allclose(believed.mean(at), posterior.mean(at), atol=1e-6)
+    before, after = posterior.predict(at).variances, believed.predict(at).variances
+    assert (after < before).all()
+    assert (after[:, 0] < 0.5 * before[:, 0]).all()
+
+
+def test_the_knowledge_gradient_of_one_candidate_is_the_expected_improvement_of_a_normal() -> None:
+    # A candidate with the best mean and no correlation with a known reference: E max(0, s Z) = s / sqrt(2 pi).
+    means, variances, noise = np.array([[1.0]]), np.array([[0.75]]), np.array([0.25])
+    gained = knowledge_gradient(means, variances, np.zeros((1, 1, 1)), np.array([[1.0]]), noise)
+    assert gained[0, 0] == pytest.approx(0.75 / np.sqrt(2 * np.pi), rel=0.12)
+
+
+def test_nothing_is_gained_where_nothing_is_in_doubt_or_all_is_noise() -> None:
+    level = np.array([[1.0]])
+    for variance, noise in ((1e-10, 0.1), (0.5, 1e9)):
+        gained = knowledge_gradient(level, np.array([[variance]]), np.zeros((1, 1, 1)), level, np.array([noise]))
+        assert 0 <= gained[0, 0] < 1e-4
+
+
+def test_particles_come_to_the_hyper_parameters_that_made_the_rewards() -> None:
+    rng = np.random.default_rng(1)
+    rows = Inputs(rng.random((40, 2)), np.zeros((40, 0), np.int64), np.zeros(40))
+    values = np.sin(9 * rows.x[:, 0]) + 0.3 * rng.standard_normal(40)  # the second coordinate says nothing
+    population = Population(2, 0, 0, rng)
+    for _ in range(10):
+        population.move(rows, values / values.std(), np.ones(40), rng)
+    hyper = population.hyper(np.arange(PARTICLES))
+    assert (np.median(hyper.length, axis=0) < np.log([0.4, 99.0])).all()
+    assert np.median(hyper.length[:, 1] - hyper.length[:, 0]) > np.log(2)
+    assert np.exp(np.median(hyper.noise)) == pytest.approx(0.3 / values.std(), rel=0.35)
