@@ -54,7 +54,7 @@ def _run_up_to(tickets: int, session: Session, mock: Mock) -> None:
 
 
 def _restart(session: Session, mock: Mock, folder: Path) -> Restarted:
-    size = sum(file.stat().st_size for file in folder.glob("out/run/run.db*"))
+    size = sum(file.stat().st_size for file in folder.glob("out/run/run.*"))
     mock.reset()
     with session.start() as process:
         while process.is_alive and not mock.progress()["requests"]:
