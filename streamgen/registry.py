@@ -26,6 +26,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "template": "streamgen.generate.template:template",
         "labelled": "streamgen.generate.labelled:labelled",
         "length": "streamgen.quality.length:length",
+        "closest": "streamgen.quality.closest:Closest",
         "exact_duplicate": "streamgen.quality.exact_duplicate:ExactDuplicate",
         "near_duplicate": "streamgen.quality.near_duplicate:NearDuplicate",
         "novelty": "streamgen.quality.novelty:Novelty",
