@@ -100,6 +100,6 @@ class _Window:
         if len(self._newest) > self._size:
             del self._ordered[bisect_left(self._ordered, self._newest.popleft())]
         first, behind = bisect_left(self._ordered, score), bisect_right(self._ordered, score)
-        place = self._seen * _GOLDEN % 1
+        place = (0.5 + self._seen * _GOLDEN) % 1
         self._seen += 1
         return len(self._ordered) - behind + place * (behind - first) <= share * len(self._ordered)
