@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from threading import Thread
-from typing import Annotated, Any, TypeAlias, cast
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, cast
 
 import anyio
 import msgspec
 
+from streamgen.control.threads import in_thread
 from streamgen.errors import RewardError
 from streamgen.functions import find_function
 from streamgen.record import Record
 from streamgen.settings import Settings
 
 PATH = "$.controller.reward.function"
-
-Reducer: TypeAlias = Callable[[list[Record]], Any]
 
 
 class CallbackSettings(Settings, frozen=True, kw_only=True):
@@ -52,33 +48,3 @@ class Callback:
             return cast(Mapping[str, float], await answer if inspect.isawaitable(answer) else answer)
         assert scope.cancelled_caught
         raise RewardError(f"the reward function gave no answer within timeout_s = {self._settings.timeout_s:g}")
-
-
-async def in_thread(function: Reducer, records: list[Record]) -> Any:
-    """The function's answer from a daemon thread, which is left behind on cancellation.
-
-    anyio's worker threads are waited for at the interpreter's end: one hanging function would keep the process alive.
-    """
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Any] = loop.create_future()
-
-    def settle(set_outcome: Callable[[Any], None], outcome: Any) -> None:
-        if not answer.done():
-            set_outcome(outcome)
-
-    def work() -> None:
-        try:
-            report = (answer.set_result, function(records))
-        except BaseException as error:  # handed over to the one who waits
-            report = (answer.set_exception, _carried(error))
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, *report)
-
-    Thread(target=work, name="streamgen reward", daemon=True).start()
-    return await answer
-
-
-def _carried(error: BaseException) -> Exception:
-    """SystemExit and StopIteration cannot travel through a future."""
-    usable = isinstance(error, Exception) and not isinstance(error, StopIteration)
-    return error if usable else RewardError(f"the reward function raised {type(error).__name__}: {error}")  # type: ignore[return-value]
