@@ -51,6 +51,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "direct": "streamgen.control.direct:direct",
         "ensemble": "streamgen.control.ensemble:Ensemble",
         "ppo": "streamgen.control.ppo:ppo",
+        "reinforce": "streamgen.control.reinforce:reinforce",
         "surrogate": "streamgen.control.surrogate:Surrogate",
     },
 }

@@ -7,28 +7,29 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import TypeAlias
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from streamgen.control.policy import Parameters, Shape
-from streamgen.control.policy_batch import Batch, Objective
+from streamgen.control.policy import Parameters
 from streamgen.record import Value
 
-Update: TypeAlias = Callable[[Parameters, Batch], Parameters]
+B = TypeVar("B")
+"""What a policy is updated from."""
 
 
-class Learner:
+class Learner(Generic[B]):
     """The policy after all updates that were wanted, however late they come to be made.
 
     One thread loads JAX, compiles and updates, one after the other. It ends with the last reference to the learner.
+    `compiled` is called in it and gives the update.
     """
 
-    def __init__(self, shape: Shape, objective: Objective, parameters: Parameters, rows: int) -> None:
-        self._shape, self._objective, self._rows = shape, objective, rows
+    def __init__(self, compiled: Callable[[], Callable[[Parameters, B], Parameters]], parameters: Parameters) -> None:
+        self._compile = compiled
         self._parameters = parameters
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="policy")
-        self._compiled: Future[Update] | None = None
+        self._compiled: Future[Callable[[Parameters, B], Parameters]] | None = None
         self._latest: Future[Parameters] | None = None
 
     @property
@@ -41,9 +42,9 @@ class Learner:
     def prepare(self) -> None:
         """Begin to load and compile, beside whatever goes on."""
         if self._compiled is None:
-            self._compiled = self._thread.submit(self._compile)
+            self._compiled = self._thread.submit(self._compile_once)
 
-    def learn(self, batch: Batch) -> None:
+    def learn(self, batch: B) -> None:
         """Update the policy from a batch, after those before it."""
         self.prepare()
         self._latest = self._thread.submit(self._updated, self._latest, batch)
@@ -52,13 +53,11 @@ class Learner:
         """Go on with this policy."""
         self._parameters, self._latest = parameters, None
 
-    def _compile(self) -> Update:
+    def _compile_once(self) -> Callable[[Parameters, B], Parameters]:
         with _uncollected():
-            from streamgen.control.policy_update import compiled
+            return self._compile()
 
-            return compiled(self._shape, self._objective, self._rows)
-
-    def _updated(self, before: Future[Parameters] | None, batch: Batch) -> Parameters:
+    def _updated(self, before: Future[Parameters] | None, batch: B) -> Parameters:
         assert self._compiled is not None
         return self._compiled.result()(before.result() if before else self._parameters, batch)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ from streamgen.control.encoding import Encoding
 from streamgen.control.halton import Halton
 from streamgen.control.history import History
 from streamgen.control.learner import Learner, as_arrays, as_lists, load_library
-from streamgen.control.policy import Shape, View, act, forward, initial
-from streamgen.control.policy_batch import Experience, Objective, batch_of
+from streamgen.control.policy import Parameters, Shape, View, act, forward, initial
+from streamgen.control.policy_batch import Batch, Experience, Objective, batch_of
 from streamgen.control.space import Space
 from streamgen.errors import MissingExtra
 from streamgen.record import Value
@@ -50,7 +51,7 @@ class PolicyAgent:
         self._shape = Shape(self._view.inputs, self._encoding.continuous, tuple(self._encoding.sizes.tolist()))
         self._halton = Halton(self._encoding.continuous + len(self._encoding.sizes), seed)
         self._begun = initial(self._shape, self._encoding, spread, np.random.default_rng([seed, 1]))
-        self._learner = Learner(self._shape, lesson.objective, self._begun, lesson.window)
+        self._learner = Learner(partial(_compiled, self._shape, lesson), self._begun)
         self._history = History(self._encoding)
         self._experiences: dict[int, Experience] = {}
         self._told = 0
@@ -148,3 +149,9 @@ class PolicyAgent:
         if spread > 0:
             standard = ((values - values.mean()) / spread).tolist()
             self._learner.learn(batch_of(list(self._experiences.values()), standard, self._shape, self._lesson.window))
+
+
+def _compiled(shape: Shape, lesson: Lesson) -> Callable[[Parameters, Batch], Parameters]:
+    from streamgen.control.policy_update import compiled
+
+    return compiled(shape, lesson.objective, lesson.window)
