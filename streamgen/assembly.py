@@ -24,7 +24,7 @@ from streamgen.plan import Plan
 from streamgen.readmit import readmitting
 from streamgen.recipe import Recipe
 from streamgen.record import decode
-from streamgen.resume import Past, adopt, memories_of, past_of, settled_records
+from streamgen.resume import Past, adopt, memories_of, past_of
 from streamgen.source import Rows
 from streamgen.tuning import Tuning
 
@@ -95,6 +95,9 @@ def _assembled(recipe: Recipe, directory: Path | None, plan: Plan, store: Store,
     rows = Rows(recipe.source.build("sources")) if recipe.source else None
     journal = Journal(store)
     _memories(plan, journal)
+    caller = _caller(recipe, plan, ledger, journal, past, demand, known)
+    if controller:
+        _listen(controller, journal, ledger, caller)
     return Parts(
         recipe=recipe,
         directory=directory,
@@ -103,7 +106,7 @@ def _assembled(recipe: Recipe, directory: Path | None, plan: Plan, store: Store,
         journal=journal,
         demand=demand,
         ledger=ledger,
-        caller=_caller(recipe, plan, ledger, journal, past, demand, known),
+        caller=caller,
         known=known,
         controller=controller,
         tuning=tuning,
@@ -146,15 +149,17 @@ def _caller(
 
 async def recall(parts: Parts) -> None:
     """Show the past to everything that has a memory, and go to the source's next row; it may take long."""
-    if parts.past.sessions:
+    if parts.past.sessions or parts.controller:
         await parts.journal.offload(_recall, parts, parts.journal.store)
 
 
 def _recall(parts: Parts, store: Store) -> None:
     for first_ticket, settings in parts.past.retunes:
         parts.tuning.retune(first_ticket, settings)
-    if parts.controller and parts.past.trials:
-        parts.controller.restore(parts.past.trials, parts.past.rewards, settled_records(store))
+    if parts.controller:
+        from streamgen.learned import recall as recall_controller
+
+        recall_controller(parts.controller, store, parts.past.trials, parts.past.rewards)
     for name, memory in parts.plan.memories.items():
         if isinstance(memory, Remembering):
             for memories in memories_of(store, name, parts.past):
@@ -172,6 +177,13 @@ def _memories(plan: Plan, journal: Journal) -> None:
     for name, memory in plan.memories.items():
         if journal.store.path and isinstance(memory, Remembering):
             memory.keep = partial(journal.append, "memories", name)
+
+
+def _listen(controller: Controller, journal: Journal, ledger: Ledger, caller: JournaledCaller) -> None:
+    from streamgen.learned import keep_in
+
+    controller.hooks = keep_in(journal, ledger, asyncio.get_running_loop().time)
+    caller.on_paid = controller.paid
 
 
 def _measures(recipe: Recipe, journal: Journal) -> Measures:

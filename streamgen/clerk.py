@@ -1,4 +1,4 @@
-"""Writes what happens in a run into its journal: outcomes, dead letters, trials, rewards, sessions."""
+"""Writes what happens in a run into its journal: outcomes, dead letters, sessions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from streamgen.source import BadRow, Place
 from streamgen.summary import End, RunStatistics
 
 if TYPE_CHECKING:
-    from streamgen.control.agent import Reward, Trial
     from streamgen.control.controller import Controller
 
 _encode = msgspec.json.Encoder().encode
@@ -48,7 +47,7 @@ class Clerk:
             drops = _encode([(*key, count) for key, count in ack.drops.items()]) if ack.drops else None
             self._journal.append("outcomes", ack.ticket, ack.outcome.value, drops, ack.error and _shown(ack.error))
             if self._controller:
-                self._controller.settled(ack.ticket, records)
+                self._controller.settled(ack.ticket, records, ack.drops)
 
     def letter(self, letter: Letter) -> None:
         """A stage failed on a record."""
@@ -78,21 +77,13 @@ class Clerk:
         """The source is about to give this row."""
         self._journal.append("places", place.row, _encode(place.at))
 
-    def trial(self, trial: Trial) -> None:
-        """The controller has decided what the next tickets are made with."""
-        self._journal.append("trials", trial.id, _encode(trial))
-
-    def reward(self, trial: Trial, reward: Reward) -> None:
-        """A trial was rewarded."""
-        self._journal.append("rewards", trial.id, _encode(reward))
-
     def session(self, end: End, statistics: RunStatistics) -> None:
         """How the session stands; a later note replaces it."""
         seconds = anyio.current_time() - self._started
         self._journal.append("sessions", self._session, self._began, seconds, end.reason, _encode(statistics))
         self._journal.append("facts", "end", _encode(end))
         if self._controller:
-            self._journal.append("facts", "recommended", _encode(self._controller.agent.recommend()))
+            self._journal.append("facts", "recommended", _encode(self._controller.recommended))
 
 
 def _shown(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from streamgen.llm.caller import CallKey, stored_response
 from streamgen.llm.model import Response
 from streamgen.llm.spec import ModelSpec
 from streamgen.recipe import Part, Recipe
-from streamgen.record import Record, Usage, Value, decode
+from streamgen.record import Usage, Value
 from streamgen.source import Place
 
 if TYPE_CHECKING:
@@ -133,19 +132,6 @@ def past_of(store: Store) -> Past:
         _bad_rows(store),
         _place(store, min(progress.open, default=progress.following)),
     )
-
-
-def settled_records(store: Store) -> Iterator[tuple[int, list[Record]]]:
-    """Each settled ticket with its records, accepted or surplus, in order of tickets."""
-    progress = store.progress()
-    made: defaultdict[int, list[Record]] = defaultdict(list)
-    accepted = (stored.body for page in store.pages() for stored in page)
-    surplus = (_blob(body) for (body,) in store.rows("SELECT body FROM surplus ORDER BY n"))
-    for record in map(decode, chain(accepted, surplus)):
-        made[ticket_of(record.id)].append(record)
-    for ticket in range(progress.following):
-        if ticket not in progress.open:
-            yield ticket, made.pop(ticket, [])
 
 
 def memories_of(store: Store, stage: str, past: Past) -> Iterator[list[Memory]]:

@@ -75,8 +75,6 @@ class Run:
         self._work = anyio.CancelScope()
         self._error: Exception | None = None
         self._is_error_told = False
-        if parts.controller:
-            parts.controller.on_trial, parts.controller.on_reward = clerk.trial, clerk.reward
 
     def __repr__(self) -> str:
         return f"<Run {self.recipe.name}: {self._journal.last_seq} accepted, {self._end.reason}, {self._engine!r}>"

@@ -37,13 +37,18 @@ class Tickets:
         self.next_ticket = following
         self._tuning, self._seed, self._path, self._on_bad = tuning, seed, path, on_bad
         numbers = chain(unsettled, count(following))
+        self._held: tuple[int, Columns | BadRow] | None = None  # waits until its trial is known
         self._issue = _paired(numbers, rows, on_place) if rows is not None else ((number, {}) for number in numbers)
 
     async def take(self, credits: int, desk: Desk) -> Block:
         """Up to `credits` tickets; none at the source's end."""
         records: list[Record] = []
         acks: list[Ack] = []
-        for ticket, row in self._issue:
+        while (issued := self._held or next(self._issue, None)) is not None:
+            ticket, row = self._held = issued
+            if not self._tuning.is_ready(ticket) and (records or not await self._tuning.ready(ticket)):
+                break
+            self._held = None
             self.next_ticket = max(self.next_ticket, ticket + 1)
             tuned = self._tuning.for_ticket(ticket)  # also of a bad row, which belongs to a trial too
             if isinstance(row, BadRow):

@@ -66,6 +66,14 @@ class Tuning:
                 del self._cache[next(iter(self._cache))]
         return tuned
 
+    def is_ready(self, ticket: int) -> bool:
+        """Whether it is known what the ticket is made with; if not, the controller finds it out."""
+        return self.controller is None or self.controller.is_ready(ticket)
+
+    async def ready(self, ticket: int) -> bool:
+        """Wait until that is known; False where the controller wants no more tickets."""
+        return self.controller is None or await self.controller.ready(ticket)
+
     def retune(self, first_ticket: int, overrides: Mapping[str, Value]) -> int:
         """Also use these settings, as `stage.setting`, from this ticket on, or from the last retune's where that is
         later (its tickets have begun in an earlier session); the ticket from which they hold.

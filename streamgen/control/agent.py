@@ -13,12 +13,31 @@ Kind: TypeAlias = Literal["default", "explore", "incumbent", "recommended"]
 """What a trial is for: the recipe's own settings, learning, the recommended ones again to see drift, production."""
 
 
+class Yield(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the tickets of a trial came to: records, candidates that were dropped (of them as duplicates), the cost.
+
+    `classes` counts records by label. `usd` is None where no price is known. `seconds` go from its first ticket to its
+    last one's end.
+    """
+
+    records: int = 0
+    dropped: int = 0
+    duplicates: int = 0
+    classes: Mapping[str, int] = {}
+    tokens: int = 0
+    usd: float | None = None
+    seconds: float = 0.0
+
+
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """Settings, as `stage.setting`, that a contiguous range of tickets is generated with.
 
     `applied` is what the stages get where that differs: shares in the place of a mixture's theta. `log_probability`
-    is how likely its policy was to propose the settings, `rung` how often the trial's batch was enlarged. `note` is
-    the agent's own: what `ask` put there comes back with `tell`, also after a resume.
+    is how likely its policy was to propose the settings, `rung` how often the trial's batch was enlarged, by ranges of
+    `more` tickets (the first of each, and how many). `note` is the agent's own: what `ask` put there comes back with
+    `tell`, also after a resume. `heard` counts what the agent had been told before, rewards and trials to forget;
+    `after` the records that had been accepted. `came` tells what came of all its tickets so far; `forgotten`, of one
+    that gets no more rewards, what had been told when the agent was told so.
     """
 
     id: int
@@ -30,6 +49,16 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     applied: Mapping[str, Value] | None = None
     log_probability: float | None = None
     rung: int = 0
+    more: tuple[tuple[int, int], ...] = ()
+    heard: int = 0
+    after: int = 0
+    came: Yield | None = None
+    forgotten: int | None = None
+
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """The first ticket and the number of tickets of each range."""
+        return ((self.first_ticket, self.tickets), *self.more)
 
     @property
     def stage_settings(self) -> Mapping[str, Value]:
@@ -94,10 +123,12 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 class Agent(Protocol):
     """Proposes settings and learns from rewards, which come late and in any order.
 
-    Registered as `Agent(space, seed)` or `Agent(space, seed, settings)`. All methods run on the event loop: be quick.
-    A resumed run tells every reward again, in the order of the first time, and never asks for a known trial again.
-    So an agent that draws from (seed, observation.step), and changes its state only in `tell`, `forget` and
-    `warm_start`, goes on after a crash as if there had been none.
+    Registered as `Agent(space, seed)` or `Agent(space, seed, settings)`. Its methods are called one after the other
+    from a thread, and asked for settings a little before they are needed; one with a true attribute `is_quick`, whose
+    methods take less than a millisecond, from the event loop and at the last moment. A resumed run tells every reward
+    again, in the order of the first time, or loads a `state_dict` and tells those after it, and never asks for a known
+    trial again. So an agent that draws from (seed, observation.step), and changes its state only in `tell`, `forget`
+    and `warm_start`, goes on after a crash as if there had been none.
     """
 
     def ask(self, observation: Observation) -> Proposal:

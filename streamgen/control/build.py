@@ -11,8 +11,10 @@ from streamgen import registry
 from streamgen.control.agent import Agent
 from streamgen.control.binding import check_space, current_values
 from streamgen.control.controller import Controller
+from streamgen.control.outlook import Outlook
 from streamgen.control.pool import Pool
 from streamgen.control.reward import RewardFunction
+from streamgen.control.schedule import Schedule
 from streamgen.control.space import Space
 from streamgen.control.space_recipe import parse_space
 from streamgen.decode import check_settings, decode
@@ -27,9 +29,13 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 class ControllerSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[controller]` of a recipe.
 
-    `batch` is tickets a trial; `trials` explore, the first of them with the recipe's own settings. `reward` holds a
-    `type` and that type's settings, `options` the agent's settings. `pool` bounds the accepted records that a reward
-    may look back on, `evaluators` the rewards computed at once.
+    `batch` is tickets a trial; `trials` explore, the first of them with the recipe's own settings, each `recheck`-th
+    with the recommended ones (0: none). `rungs`, as in [16, 32, 64], begin trials with few tickets and give more to
+    those that do well. `reward` holds a `type` and that type's settings, `options` the agent's settings. `pool` bounds
+    the accepted records that a reward may look back on, `evaluators` the rewards computed at once; `paired` compares
+    with the incumbent's records, where the reward can. `label` is the column whose classes are counted for the agent,
+    `wanted` their shares, alike if not given. `warm_start` is an earlier run's directory, whose rewards are learned
+    first.
     """
 
     reward: Mapping[str, Value]
@@ -41,6 +47,20 @@ class ControllerSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     seed: int | None = None
     pool: Annotated[int, msgspec.Meta(ge=0)] = 2000
     evaluators: Count = 1
+    recheck: Annotated[int, msgspec.Meta(ge=0)] = 8
+    rungs: tuple[Count, ...] = ()
+    paired: bool = False
+    label: str | None = None
+    wanted: Mapping[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
+    warm_start: str | None = None
+
+    def check(self, path: str) -> None:
+        """Raise RecipeError for fields that do not go together."""
+        if self.rungs and (len(self.rungs) < 2 or list(self.rungs) != sorted(set(self.rungs))):
+            raise RecipeError("`rungs` must be at least two numbers of tickets that rise, as in [16, 32, 64]",
+                              f"{path}.rungs")  # fmt: skip
+        if self.wanted and self.label is None:
+            raise RecipeError("`wanted` needs the `label`, the column that holds the classes", f"{path}.wanted")
 
 
 def build_controller(
@@ -54,6 +74,7 @@ def build_controller(
 
     Raises RecipeError with the place in the recipe for anything that cannot work.
     """
+    spec.check(path)
     seed = seed if spec.seed is None else spec.seed
     space = check_space(parse_space(spec.space, f"{path}.space"), stage_settings, f"{path}.space")
     return Controller(
@@ -61,10 +82,11 @@ def build_controller(
         build_reward(spec.reward, directory, f"{path}.reward"),
         space,
         current_values(space, stage_settings),
-        batch=spec.batch,
-        trials=spec.trials,
+        schedule=Schedule(batch=spec.batch, trials=spec.trials, recheck=spec.recheck, rungs=spec.rungs),
         pool=Pool(spec.pool, seed),
         evaluators=spec.evaluators,
+        outlook=Outlook(spec.label, spec.wanted),
+        paired=spec.paired,
     )
 
 

@@ -17,7 +17,7 @@ class Pool:
     """
 
     def __init__(self, limit: int, seed: int = 0) -> None:
-        self._limit = limit
+        self.limit = limit
         self._seed = seed
         self._kept: list[tuple[int, str]] = []  # a heap of (-hash, id): the first to go stands in front
         self._records: dict[str, tuple[int, Record]] = {}  # id -> trial, record; the same ids as in the heap
@@ -33,13 +33,18 @@ class Pool:
         held = (self._records[id_] for _, id_ in sorted(self._kept, reverse=True))
         return [record for owner, record in held if owner != trial]
 
+    @property
+    def records(self) -> list[Record]:
+        """All that is kept, in no order; each knows its trial."""
+        return [record for _, record in self._records.values()]
+
     def __len__(self) -> int:
         return len(self._records)
 
     def _add(self, trial: int, record: Record) -> None:
         entry = (-self._hash(record.id), record.id)
         self._records[record.id] = (trial, record)
-        if len(self._records) <= self._limit:
+        if len(self._records) <= self.limit:
             heappush(self._kept, entry)
         else:
             _, dropped = heappushpop(self._kept, entry)

@@ -18,6 +18,8 @@ class RandomSearch:
     The settings of a step depend on (seed, step) alone.
     """
 
+    is_quick = True
+
     def __init__(self, space: Space, seed: int) -> None:
         self._space = space
         self._seed = seed

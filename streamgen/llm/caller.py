@@ -59,6 +59,7 @@ class JournaledCaller:
     ) -> None:
         self.endpoints, self.ledger, self.journal = endpoints, ledger, journal
         self.stopped_by: StopRun | None = None
+        self.on_paid: Callable[[int, Usage], None] | None = None  # hears what each ticket took, where somebody asks
         self._run_id = run_id
         self._seed = crc32(str(seed).encode())
         self._priorities = priorities or {}
@@ -89,6 +90,8 @@ class JournaledCaller:
         key = (context.ticket, context.stage, context.record_id, context.asked)
         context.asked += 1
         if stored := self._replay.pop(key, None):
+            if self.on_paid is not None:
+                self.on_paid(key[0], stored.usage)
             return stored
         request = self._named(key, request)
         if self._known is not None:
@@ -139,6 +142,8 @@ class JournaledCaller:
             raise
         else:
             self.ledger.settle(reservation, account, response.usage)
+            if self.on_paid is not None:
+                self.on_paid(key[0], response.usage)
         finally:
             if seconds is not None:
                 seconds.refund()
@@ -176,6 +181,8 @@ class JournaledCaller:
         usage = sane(usage)
         self.ledger.settle_useless(reservation, account, usage)
         ticket, stage, *_ = key
+        if self.on_paid is not None:
+            self.on_paid(ticket, usage)
         self.journal.append("wasted", ticket, stage, account.model, *_paid(usage))
 
     def _note(self, key: CallKey, model: str, request: Request, response: Response) -> None:

@@ -6,15 +6,19 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamgen.control.agent import Agent, Observation, Proposal, Reward, Trial
-from streamgen.control.controller import Controller
+from streamgen.control.batch import Drops
+from streamgen.control.controller import Controller, Hooks
 from streamgen.control.pool import Pool
 from streamgen.control.random_search import RandomSearch
+from streamgen.control.schedule import Schedule
 from streamgen.control.space import Categorical, Float, Space
+from streamgen.control.told import Learned
 from streamgen.errors import FatalError, RewardError
 from streamgen.record import Meta, Record
 
@@ -75,19 +79,51 @@ class Journal:
     """What a run would have on disk."""
 
     def __init__(self) -> None:
-        self.trials: list[Trial] = []
+        self.by_id: dict[int, Trial] = {}
         self.rewards: list[tuple[int, Reward]] = []
         self.settled: list[tuple[int, Sequence[Record]]] = []
+        self.note: bytes | None = None
+
+    @property
+    def trials(self) -> list[Trial]:
+        return list(self.by_id.values())
+
+    @property
+    def learned(self) -> Learned | None:
+        return msgspec.json.decode(self.note, type=Learned) if self.note else None
 
     def watch(self, controller: Controller) -> None:
-        controller.on_trial = self.trials.append
-        controller.on_reward = lambda trial, reward: self.rewards.append((trial.id, reward))
+        controller.hooks = Hooks(
+            on_trial=lambda trial: self.by_id.__setitem__(trial.id, trial),
+            on_reward=lambda trial, reward: self.rewards.append((trial.id, reward)),
+            on_note=lambda body: setattr(self, "note", body),
+            accepted=lambda: sum(len(records) for _, records in self.settled),
+            clock=lambda: 0.0,
+        )
+
+    # What a controller is restored from
+
+    def is_settled(self, ticket: int) -> bool:
+        return any(ticket == settled for settled, _ in self.settled)
+
+    def records(self, after: int) -> list[Record]:
+        return [record for _, records in self.settled for record in records][after:]
+
+    def drops(self, tickets: set[int]) -> Mapping[int, Drops]:
+        return {}
 
 
 def controller_with(
-    reward: Any = None, agent: type[RandomSearch] = RandomSearch, trials: int = 6, batch: int = BATCH, **more: Any
+    reward: Any = None,
+    agent: type[RandomSearch] = RandomSearch,
+    trials: int = 6,
+    batch: int = BATCH,
+    recheck: int = 8,
+    rungs: tuple[int, ...] = (),
+    **more: Any,
 ) -> Controller:
-    return Controller(agent(SPACE, 7), reward or Peak(), SPACE, DEFAULT, batch=batch, trials=trials, **more)
+    schedule = Schedule(batch=batch, trials=trials, recheck=recheck, rungs=rungs)
+    return Controller(agent(SPACE, 7), reward or Peak(), SPACE, DEFAULT, schedule=schedule, **more)
 
 
 def made(trial: Trial, ticket: int, count: int = 1) -> list[Record]:
@@ -389,10 +425,9 @@ def settle_orders(draw: st.DrawFn) -> list[int]:
     crash=st.integers(0, TICKETS),
     agent=st.sampled_from([RandomSearch, Climber]),
     trials=st.sampled_from([4, 10, 30]),
-    from_state=st.booleans(),
 )
 def test_a_resumed_run_has_the_same_trials_and_rewards_as_one_that_was_never_killed(
-    order: list[int], crash: int, agent: type[RandomSearch], trials: int, from_state: bool
+    order: list[int], crash: int, agent: type[RandomSearch], trials: int
 ) -> None:
     def fresh() -> Controller:
         return controller_with(agent=agent, trials=trials, batch=2, pool=Pool(9))
@@ -404,8 +439,8 @@ def test_a_resumed_run_has_the_same_trials_and_rewards_as_one_that_was_never_kil
         await play(killed, journal, order, 0, crash)
         issued = min(crash + WINDOW - 1, TICKETS) if crash else 0
         resumed = fresh()
-        state = killed.agent.state_dict() if from_state else None
-        resumed.restore(list(journal.trials), list(journal.rewards), list(journal.settled), state)
+        journal.watch(resumed)
+        resumed.restore(journal.trials, list(journal.rewards), journal, journal.learned)
         await play(resumed, journal, order, issued, TICKETS)
         assert journal.trials == whole_journal.trials
         assert journal.rewards == whole_journal.rewards
@@ -420,11 +455,11 @@ async def test_a_reward_that_was_lost_in_the_crash_is_computed_again() -> None:
     settle(controller, range(8))  # both trials are due, and no reward was computed
     resumed, after = controller_with(), Journal()
     after.watch(resumed)
-    records = [(ticket, made(journal.trials[ticket // BATCH], ticket)) for ticket in range(8)]
-    resumed.restore(journal.trials, [], records)
+    journal.settled = [(ticket, made(journal.trials[ticket // BATCH], ticket)) for ticket in range(8)]
+    resumed.restore(journal.trials, [], journal)
     await drained(resumed)
     assert [id_ for id_, _ in after.rewards] == [0, 1]
-    assert after.trials == []
+    assert list(after.by_id) == [0, 1]
 
 
 def test_a_known_trial_is_never_asked_for_again() -> None:
@@ -438,13 +473,13 @@ def test_a_known_trial_is_never_asked_for_again() -> None:
         Trial(id=id_, first_ticket=id_ * 4, tickets=4, settings={"a.t": 0.1, "b.m": "y"}, kind="explore")
         for id_ in range(3)
     ]
-    controller.restore(known, [], [])
+    controller.restore(known, [], Journal())
     assert [controller.trial_for(ticket).id for ticket in range(13)] == [ticket // 4 for ticket in range(13)]
 
 
 def test_a_changed_batch_leaves_known_trials_and_continues_after_them() -> None:
     controller = controller_with()
-    controller.restore([Trial(id=0, first_ticket=0, tickets=7, settings=DEFAULT, kind="default")], [], [])
+    controller.restore([Trial(id=0, first_ticket=0, tickets=7, settings=DEFAULT, kind="default")], [], Journal())
     assert [controller.trial_for(ticket).id for ticket in (0, 6, 7, 10, 11)] == [0, 0, 1, 1, 2]
 
 

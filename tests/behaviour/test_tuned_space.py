@@ -12,6 +12,7 @@ from streamgen.control.agent import Observation, Proposal, Reward, Trial
 from streamgen.control.binding import check_space, current_values
 from streamgen.control.controller import Controller, TrialResult
 from streamgen.control.random_search import RandomSearch
+from streamgen.control.schedule import Schedule
 from streamgen.control.space import Space
 from streamgen.control.space_recipe import parse_space
 from streamgen.inspection_view import _trial
@@ -64,7 +65,7 @@ def controller() -> Controller:
     shares = {"make.quotas": {"a": 0.25, "b": 0.75}, "pick.mix[prior]": 0.0}
     proposals = [{"make.method": "evolve", "make.depth": 4, **shares}, {"make.method": "chat", **shares}]
     return Controller(
-        Scripted(space, proposals), Length(), space, current_values(space, STAGES), batch=2, trials=3
+        Scripted(space, proposals), Length(), space, current_values(space, STAGES), schedule=Schedule(batch=2, trials=3)
     )  # fmt: skip
 
 

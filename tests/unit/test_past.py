@@ -16,8 +16,8 @@ from streamgen.journal.store import Store
 from streamgen.llm.spec import ModelSpec
 from streamgen.readmit import readmitting
 from streamgen.recipe import Part, Recipe, RunSpec
-from streamgen.record import Meta, Record, encode
-from streamgen.resume import adopt, differences, memories_of, past_of, settled_records
+from streamgen.record import Record
+from streamgen.resume import adopt, differences, memories_of, past_of
 
 
 @pytest.mark.parametrize(
@@ -115,21 +115,6 @@ def test_the_past_tells_what_was_paid_stored_and_left_open() -> None:
     assert past.usage.cost_usd == 1.25
     assert past.retunes == [(5, {"a.x": 1})]
     assert past.bad_rows == 1
-    store.close()
-
-
-def test_settled_tickets_come_in_order_with_all_that_they_gave() -> None:
-    store = Store(None)
-    body = {id_: encode(Record(id_, {}, Meta(ticket=int(id_[0])))) for id_ in ("0.0", "0.1", "2", "3")}
-    store.commit(
-        {
-            "outcomes": [(ticket, "accepted", None, None) for ticket in (2, 1, 0)],
-            "records": [(1, 2, "2", body["2"]), (2, 0, "0.0", body["0.0"]), (3, 3, "3", body["3"])],
-            "surplus": [(0, "0.1", body["0.1"])],
-        }
-    )
-    found = [(ticket, sorted(record.id for record in records)) for ticket, records in settled_records(store)]
-    assert found == [(0, ["0.0", "0.1"]), (1, []), (2, ["2"])]
     store.close()
 
 
