@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "crash": ("benchmarks.crash:command", "kill -9 at random moments: what is lost, and what is paid twice"),
     "restart": ("benchmarks.restart:command", "how soon a long run makes its next call after a kill"),
     "tuning": ("benchmarks.tuning.command:command", "agents beside Optuna and CMA-ES on simulated tuning problems"),
+    "closed_loop": ("benchmarks.closed_loop.command:command", "agents tune a local model on a real task, equal tokens"),
     "table": ("benchmarks.table:command", "the table, the targets and the chart of what `run` has measured"),
 }
 """Name -> (module:function, what it measures). The function gets the arguments behind the name."""
