@@ -10,13 +10,13 @@ from pathlib import Path
 
 import msgspec
 
-from streamgen.control.controller import TrialResult
 from streamgen.inspection import DropRow, SessionRow, State, drops_of, json_of, reading, sessions_of, trials_of, typed
 from streamgen.journal.lock import is_locked
 from streamgen.journal.store import Store
 from streamgen.llm.spend import Spend, spends_of, total
 from streamgen.llm.statistics import EndpointStatistics
 from streamgen.record import META_KEY, Value
+from streamgen.report.trials import TrialFacts, trial_facts_of
 from streamgen.summary import End
 
 SAMPLES = 50
@@ -88,8 +88,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     failures: Sequence[Failure]
     kinds_of_failure: int
     metrics: Mapping[str, Value]
-    trials: Sequence[TrialResult]
-    recommended: Mapping[str, Value] | None
+    trials: TrialFacts
     samples: Sequence[Sample]
     recipe: Value
 
@@ -122,6 +121,7 @@ def _facts(store: Store, is_alive: bool) -> Facts:
     last = sessions[-1].statistics if sessions else None
     by_stage = _counts(store, "SELECT stage, count(*) FROM letters GROUP BY stage")
     kinds = _kinds_of_failure(store)
+    recipe = json_of(store.fact("recipe.raw") or store.fact("recipe") or b"{}")
     state: State = sessions[-1].state if sessions else "running" if is_alive else "crashed"
     return Facts(
         name=(store.fact("name") or b"run").decode(),
@@ -142,10 +142,9 @@ def _facts(store: Store, is_alive: bool) -> Facts:
         failures=[_failure(store, n, count) for n, count in kinds[:KINDS_OF_FAILURE]],
         kinds_of_failure=len(kinds),
         metrics=last.metrics if last else {},
-        trials=trials_of(store),
-        recommended=json_of(store.fact("recommended") or b"null"),
+        trials=trial_facts_of(store, trials_of(store), recipe, json_of(store.fact("recommended") or b"null")),
         samples=list(_samples(store)),
-        recipe=json_of(store.fact("recipe.raw") or store.fact("recipe") or b"{}"),
+        recipe=recipe,
     )
 
 

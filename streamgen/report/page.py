@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamgen.control.controller import TrialResult
+from streamgen.control.results import TrialResult
 from streamgen.errors import RecipeError
 from streamgen.files import replacing
 from streamgen.masking import mask
 from streamgen.record import Value
-from streamgen.report.charts import blocks_of, reward_chart
+from streamgen.report.charts import blocks_of
+from streamgen.report.controller_page import pictures_of
 from streamgen.report.facts import Facts, facts_of
-from streamgen.report.text import clean, cost, duration, forms, number, percent, shown, when
+from streamgen.report.text import breakable, clean, cost, duration, forms, number, percent, rounded, shown, usd, when
+from streamgen.report.trials import TrialFacts, TrialTook
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -42,14 +45,17 @@ def write_report(directory: Path, out: Path | None = None) -> Path:
 def render(facts: Facts) -> str:
     """The page as HTML."""
     metrics = [block for name, result in facts.metrics.items() for block in blocks_of(name, result)]
+    pictures = pictures_of(facts.trials)
     return _template().render(
         facts=facts,
         longest=max((stage.received for stage in facts.stages), default=0) or 1,
         blocks=metrics,
-        chart=reward_chart(facts.trials),
-        best=_best(facts),
-        trials=_shown_trials(facts),
-        hidden_trials=max(0, len(facts.trials) - _TRIALS),
+        plots=pictures.plots,
+        curves=pictures.curves,
+        hidden_curves=pictures.hidden_curves,
+        best=_best(facts.trials.results),
+        trials=_shown_trials(facts.trials),
+        hidden_trials=max(0, len(facts.trials.results) - _TRIALS),
         samples=[(sample, sample_texts(sample.columns)) for sample in facts.samples],
         recipe=mask(shown(facts.recipe, 20_000)),
     )
@@ -65,18 +71,15 @@ def sample_texts(columns: Mapping[str, Value]) -> dict[str, str]:
     return texts
 
 
-def _best(facts: Facts) -> TrialResult | None:
-    told = ((result.reward.value, result) for result in facts.trials if result.reward)
-    return max(((value, result) for value, result in told if value is not None), default=(0.0, None), key=_first)[1]
+def _best(results: Sequence[TrialResult]) -> TrialResult | None:
+    """The trial with the highest reward."""
+    told = [(value, place) for place, result in enumerate(results) if (value := result.value) is not None]
+    return results[max(told, key=itemgetter(0))[1]] if told else None
 
 
-def _first(pair: tuple[float, object]) -> float:
-    return pair[0]
-
-
-def _shown_trials(facts: Facts) -> list[TrialResult]:
-    trials = list(facts.trials)
-    return trials if len(trials) <= _TRIALS else [*trials[: _TRIALS // 2], *trials[-_TRIALS // 2 :]]
+def _shown_trials(trials: TrialFacts) -> list[tuple[TrialResult, TrialTook]]:
+    rows = list(zip(trials.results, trials.took, strict=True))
+    return rows if len(rows) <= _TRIALS else [*rows[: _TRIALS // 2], *rows[-_TRIALS // 2 :]]
 
 
 @lru_cache(maxsize=1)
@@ -93,6 +96,6 @@ def _template() -> Template:
     )
     environment.filters |= {
         "number": number, "percent": percent, "cost": cost, "duration": duration, "when": when, "shown": shown,
-        "forms": forms,
+        "forms": forms, "usd": usd, "rounded": rounded, "breakable": breakable,
     }  # fmt: skip
     return environment.get_template("report.html")

@@ -10,6 +10,7 @@ import msgspec
 
 from streamgen.record import Value
 
+_PIECES = re.compile(r"[^.:]*[.:]?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -34,6 +35,15 @@ def number(value: float | None) -> str:
     if isinstance(value, int) or (abs(value) < 1e15 and value == int(value)):
         return f"{int(value):,}"
     return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def rounded(value: float) -> str:
+    """A number with two digits that count, for errors.
+
+    >>> rounded(0.0234567), rounded(12345.6)
+    ('0.023', '12,346')
+    """
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
 def percent(part: float, whole: float) -> str:
@@ -102,6 +112,15 @@ def when(timestamp: float) -> str:
     '1970-01-01 00:00:00 UTC'
     """
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def breakable(name: str) -> list[str]:
+    """The pieces of a name between which a line may end.
+
+    >>> breakable("answer.top_p")
+    ['answer.', 'top_p']
+    """
+    return [piece for piece in _PIECES.findall(name) if piece]
 
 
 def shown(value: Value, limit: int = 2000) -> str:

@@ -13,17 +13,16 @@ from sample_run import HOSTILE, recipe_of, run_sample, run_tuned, write_source
 
 import streamgen
 from streamgen.control.agent import Reward, Trial
-from streamgen.control.controller import TrialResult
 from streamgen.errors import RecipeError
 from streamgen.inspection import DropRow
 from streamgen.journal.lock import locked
 from streamgen.journal.store import FILE_NAME, Store
 from streamgen.record import Meta, Record, encode
 from streamgen.report import write_report
-from streamgen.report.charts import Block, Measure, blocks_of, reward_chart
+from streamgen.report.charts import Block, Measure, blocks_of
 from streamgen.report.facts import Failure, Spend, StageFacts, facts_of
 
-_VOID = {"meta", "br", "link", "img", "input", "hr"}
+_VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
 
 
 class Page(HTMLParser):
@@ -169,9 +168,11 @@ def test_failures_are_grouped_by_stage_and_kind_with_the_first_of_each(tuned: Pa
 
 def test_trials_come_with_rewards_and_the_recommended_settings(tuned: Path) -> None:
     facts, page = facts_of(tuned), page_of(tuned)
-    assert facts.recommended is not None and facts.recommended["answer.temperature"] is not None
+    assert facts.trials.recommended is not None and facts.trials.recommended["answer.temperature"] is not None
     assert "Chosen settings" in page.text and "Best single trial: 1" in page.text
-    assert len([tag for tag, _ in page.tags if tag == "svg"]) == 1
+    drawn = [attrs["aria-labelledby"] for tag, attrs in page.tags if tag == "svg"]
+    names = ("rewards", "regret", "explored", "belief-0", "curse", "exploration")
+    assert drawn == [f"{name}-title {name}-text" for name in names]
 
 
 def test_a_run_stopped_by_its_budget_says_so_in_its_own_words(tmp_path: Path) -> None:
@@ -266,33 +267,6 @@ def test_metrics_of_any_shape_become_tables_and_bars() -> None:
     assert blocks_of("list", [1, 2]) == [Block("list", [Measure("", "[1, 2]")])]
     (many,) = blocks_of("m", {str(n): n for n in range(100)})
     assert (len(many.measures), many.more) == (30, 70)
-
-
-def result(id_: int, value: float | None, se: float | None = None) -> TrialResult:
-    trial = Trial(id=id_, first_ticket=id_, tickets=1, settings={}, kind="explore")
-    return TrialResult(trial, Reward(value=value, se=se, failed=value is None))
-
-
-def test_the_picture_of_rewards_is_drawn_to_scale() -> None:
-    chart = reward_chart([result(0, 0.0), result(1, None), result(2, 0.5), result(4, 1.0, se=0.1)])
-    assert chart is not None
-    first, middle, last = chart.points
-    assert first.x < last.x and middle.x == pytest.approx((first.x + last.x) / 2, abs=0.1)
-    assert first.y > last.y and middle.y == pytest.approx((first.y + last.y) / 2, abs=0.1)
-    assert last.low - last.y == pytest.approx((first.y - last.y) / 10, abs=0.2)
-    assert [text for _, text in chart.ticks] == ["0", "0.5", "1"]
-
-
-@pytest.mark.parametrize("values", [[], [1.0], [None, None]])
-def test_there_is_no_picture_of_less_than_two_rewards(values: list[float | None]) -> None:
-    assert reward_chart([result(n, value) for n, value in enumerate(values)]) is None
-
-
-def test_equal_rewards_and_many_trials_can_be_drawn() -> None:
-    flat = reward_chart([result(0, 0.0), result(1, 0.0)])
-    assert flat is not None and flat.points[0].y == flat.points[1].y
-    many = reward_chart([result(n, float(n)) for n in range(3001)])
-    assert many is not None and len(many.points) <= 400
 
 
 def test_the_page_goes_where_it_is_told_and_replaces_the_last_one(tmp_path: Path) -> None:
