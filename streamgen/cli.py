@@ -190,20 +190,30 @@ def report(directory: Path, out: Path | None) -> None:
 @main.command(short_help="Show records, letters, drops, trials, spend, sessions.")
 @click.argument("directory", type=_DIRECTORY)
 @click.argument("what", default="records", type=click.Choice(_VIEWS))
-@click.option("-n", "number", default=10, show_default=True, type=click.IntRange(min=1), help="How many rows.")
+@click.option("-n", "number", type=click.IntRange(min=1), help="How many rows; 10 if not given.")
 @click.option("--where", metavar="COLUMN=VALUE", help="Only records that fit, as in label=greeting or _meta.trial=3.")
 @click.option("--traceback", is_flag=True, help="Show dead letters with their tracebacks.")
-def inspect(directory: Path, what: str, number: int, where: str | None, traceback: bool) -> None:
+@click.option("--trials", is_flag=True, help="The same as WHAT = trials; all of them where no terminal reads.")
+@click.option("--best", is_flag=True, help="Trials by their rewards, the highest first.")
+@click.option("--json", "as_json", is_flag=True, help="Print trials as JSON on standard output.")
+def inspect(
+    directory: Path,
+    what: str,
+    number: int | None,
+    where: str | None,
+    traceback: bool,
+    trials: bool,
+    best: bool,
+    as_json: bool,
+) -> None:
     """Show the records of the run in DIRECTORY, or its dead letters, drops, trials, spending or sessions.
 
     Also while it runs.
-    """
+    """  # fmt: skip
     with told():
-        from rich.console import Console
+        from streamgen.command_inspect import inspect_run
 
-        from streamgen.inspection import show
-
-        Console().print(show(directory, what, number, where=where, traceback=traceback))
+        inspect_run(directory, "trials" if trials or best else what, number, where, traceback, best, as_json)
 
 
 @main.command("list", short_help="Show what a recipe can name, and its settings.")

@@ -164,15 +164,21 @@ def sessions_of(store: Store, *, is_alive: bool) -> list[SessionRow]:
 
 
 def show(
-    directory: Path, what: str = "records", limit: int = 10, *, where: str | None = None, traceback: bool = False
+    directory: Path,
+    what: str = "records",
+    limit: int = 10,
+    *,
+    where: str | None = None,
+    traceback: bool = False,
+    best: bool = False,
 ) -> RenderableType:
     """Something that rich prints: `what` is records, letters, drops, trials, spend or sessions.
 
-    `where` filters records by `column=value`, `traceback` adds letters' tracebacks.
+    `where` filters records by `column=value`, `traceback` adds letters' tracebacks, `best` orders trials by reward.
     """
     from streamgen.inspection_view import Wish, view
 
-    return view(directory, what, Wish(limit, where, traceback))
+    return view(directory, what, Wish(limit, where, traceback, best))
 
 
 def typed(body: Cell, type_: type[T]) -> T:

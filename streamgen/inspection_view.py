@@ -14,9 +14,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from streamgen.control.controller import TrialResult
 from streamgen.errors import RecipeError, UnknownName
-from streamgen.inspection import LetterRow, RecordRow, drops, letters, records, sessions, spends, trials
+from streamgen.inspection import LetterRow, RecordRow, drops, letters, records, sessions, spends
+from streamgen.inspection_trials import as_table, trial_table
 from streamgen.llm.spend import Spend, total
 from streamgen.record import Value
 from streamgen.report.text import cost
@@ -26,11 +26,12 @@ _LONG = 2000
 
 
 class Wish(NamedTuple):
-    """How many rows, which records, and whether letters come with their tracebacks."""
+    """How many rows, which records, whether letters come with tracebacks, and whether the best trials are meant."""
 
     limit: int
     where: str | None = None
     traceback: bool = False
+    best: bool = False
 
 
 def view(directory: Path, what: str, wish: Wish) -> RenderableType:
@@ -44,6 +45,8 @@ def view(directory: Path, what: str, wish: Wish) -> RenderableType:
         raise RecipeError(f"a filter is for records, not for {what}")
     if wish.traceback and what != "letters":
         raise RecipeError(f"tracebacks are with letters, not with {what}: streamgen inspect {directory} letters")
+    if wish.best and what != "trials":
+        raise RecipeError(f"the best are among trials, not {what}: streamgen inspect {directory} --trials --best")
     return VIEWS[what](directory, wish)
 
 
@@ -100,36 +103,8 @@ def _drops(directory: Path, wish: Wish) -> RenderableType:
 
 
 def _trials(directory: Path, wish: Wish) -> RenderableType:
-    """The last trials; those before are many and old."""
-    rows = trials(directory)
-    if not rows:
-        return Text("no trials: the recipe has no [controller], or it has not begun")
-    table = _table("trial", "kind", "tickets", "reward", "records", "settings")
-    for row in rows[-wish.limit :]:
-        table.add_row(*_trial(row))
-    return table
-
-
-def _trial(row: TrialResult) -> list[RenderableType]:
-    trial, reward = row.trial, row.reward
-    settings = "\n".join(f"{name} = {_short(value)}" for name, value in trial.shown.items())
-    tickets = f"{trial.first_ticket} - {trial.first_ticket + trial.tickets - 1}"
-    return [str(trial.id), trial.kind, tickets, _reward(row), str(reward.n) if reward else "", plain(settings)]
-
-
-def _short(value: Value) -> str:
-    if isinstance(value, Mapping) and value:  # shares
-        return ", ".join(f"{part} {_short(share)}" for part, share in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else plain(value, 60).plain
-
-
-def _reward(row: TrialResult) -> Text:
-    if row.reward is None:
-        return Text("waits", "dim")
-    if row.reward.value is None:
-        return plain(row.reward.error or "failed", 200)
-    error = "" if row.reward.se is None else f" ± {row.reward.se:.3f}"
-    return Text(f"{row.reward.value:.4f}{error}")
+    """The last trials, or the best ones."""
+    return as_table(trial_table(directory, wish.limit, best=wish.best))
 
 
 def costs_table(spends: Sequence[Spend]) -> Table:

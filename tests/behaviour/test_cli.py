@@ -167,6 +167,10 @@ def test_export_report_and_inspect_read_the_run(recipe: Path) -> None:
     assert call("report", "runs/words").exit_code == 0
     assert "<html" in Path("runs/words/report.html").read_text()
     assert "three whole words" in call("inspect", "runs/words").stdout
+    lines = call("inspect", "runs/words", "--trials").stdout.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("trial\tkind\trung\treward")
+    assert json.loads(call("inspect", "runs/words", "trials", "--json").stdout) == {"trials": [], "recommended": None}
+    assert "only trials come as JSON" in call("inspect", "runs/words", "--json").stderr
     nothing = call("inspect", "nowhere")
     assert nothing.exit_code == 2
     assert "nowhere" in nothing.stderr

@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 from sample_run import run_sample, run_tuned
 
+from streamgen.control.agent import Kind, Reward, Trial, Yield
 from streamgen.errors import JournalError, RecipeError, UnknownName
 from streamgen.inspection import DropRow, drops, letters, records, sessions, show, spends, trials
+from streamgen.inspection_trials import as_lines, trial_table
 from streamgen.inspection_view import VIEWS
 from streamgen.journal.lock import is_locked, locked
 from streamgen.journal.store import FILE_NAME, Store
@@ -167,6 +170,56 @@ def test_what_a_view_cannot_do_is_told(directory: Path) -> None:
         shown(directory, "trials", where="label=class 1")
     with pytest.raises(RecipeError, match="tracebacks are with letters, not with drops: streamgen inspect"):
         shown(directory, "drops", traceback=True)
+
+
+def simulated(directory: Path) -> Path:
+    """A journal with four trials: the recipe's own, a good one, a failed one, and one that goes on."""
+    directory.mkdir()
+    store = Store(directory / FILE_NAME)
+    kinds: list[Kind] = ["default", "explore", "explore", "recommended"]
+    ended = [
+        Trial(
+            id=n, first_ticket=10 * n, tickets=10, settings={"a.t": 0.123456 * n, "a.m": "x\t\x1b[31m"}, kind=kind,
+            rung=n % 2, came=Yield(records=8, tokens=120, usd=0.01) if n < 3 else None,
+        )
+        for n, kind in enumerate(kinds)
+    ]  # fmt: skip
+    rewards = [Reward(value=0.5, se=0.02, n=8), Reward(value=0.75, n=7), Reward(failed=True, error="no records", n=0)]
+    store.commit({
+        "trials": [(trial.id, msgspec.json.encode(trial)) for trial in ended],
+        "rewards": [(n, msgspec.json.encode(reward)) for n, reward in enumerate(rewards)],
+        "outcomes": [(34, "accepted", None, None)],
+        "facts": [("recommended", b'{"a.t":0.25}')],
+    })  # fmt: skip
+    store.close()
+    return directory
+
+
+def test_trials_come_as_lines_for_other_programs(tmp_path: Path) -> None:
+    head, *lines, recommended = as_lines(trial_table(simulated(tmp_path / "run")))
+    rows = [dict(zip(head.split("\t"), line.split("\t"), strict=True)) for line in lines]
+    assert [row["reward"] for row in rows] == ["0.5", "0.75", "", ""]
+    assert [row["note"] for row in rows] == ["", "", "failed: no records", "waits"]
+    assert [row["tickets"] for row in rows] == ["10", "10", "10", "5"]
+    assert (rows[1]["rung"], rows[1]["tokens"], rows[1]["usd"], rows[3]["tokens"]) == ("1", "120", "0.01", "")
+    assert rows[1]["settings"].startswith("a.t=0.1235 a.m=x") and "\x1b" not in "".join(lines)
+    assert recommended == "# recommended: a.t=0.25"
+
+
+def test_the_best_trials_come_by_their_rewards(tmp_path: Path) -> None:
+    path = simulated(tmp_path / "run")
+    assert [row.id for row in trial_table(path, best=True).trials] == [1, 0]
+    assert [row.id for row in trial_table(path, 2).trials] == [2, 3]
+    text = shown(path, "trials", 1, best=True)
+    assert "0.75" in text and "$0.0100" in text and "0.5 " not in text
+    with pytest.raises(RecipeError, match="the best are among trials, not letters"):
+        shown(path, "letters", best=True)
+
+
+def test_a_terminal_shows_errors_notes_and_the_recommended_settings(tmp_path: Path) -> None:
+    text = shown(simulated(tmp_path / "run"), "trials")
+    assert "0.5 ± 0.02" in text and "failed: no records" in text and "waits" in text
+    assert text.rstrip().splitlines()[-2:] == ["recommended", "  a.t = 0.25"]
 
 
 def test_settings_of_trials_are_shown_with_as_many_digits_as_matter(directory: Path) -> None:
