@@ -44,6 +44,12 @@ BUILTIN: dict[str, dict[str, str]] = {
     "rewards": {
         "classifier": "streamgen.control.classifier:Classifier",
         "callback": "streamgen.control.callback:Callback",
+        "http": "streamgen.control.http_reward:HttpReward",
+        "acceptance": "streamgen.control.acceptance:Acceptance",
+        "diversity": "streamgen.control.diversity:Diversity",
+        "judge": "streamgen.control.judge:Judge",
+        "student": "streamgen.control.student:Student",
+        "weighted": "streamgen.control.weighted:Weighted",
     },
     "agents": {
         "random_search": "streamgen.control.random_search:RandomSearch",

@@ -41,14 +41,19 @@ def measure(job: Training) -> dict[str, float]:
     metrics = _trained(job, job.made)
     if not job.baseline or len({label for _, label in (*job.known, *job.baseline)}) < 2:
         return metrics
-    baseline = _trained(job, job.baseline)
-    names = [name for name in baseline if name in metrics and not name.endswith("_se") and "/" not in name]
-    for name in names:
-        metrics[f"{name}_baseline"] = baseline[name]
-        metrics[f"{name}_difference"] = metrics[name] - baseline[name]
-        if (se := f"{name}_se") in baseline and se in metrics:
-            metrics[f"{name}_difference_se"] = hypot(metrics[se], baseline[se])
-    return metrics
+    return with_baseline(metrics, _trained(job, job.baseline))
+
+
+def with_baseline(metrics: dict[str, float], baseline: dict[str, float]) -> dict[str, float]:
+    """The metrics, and for each that has a standard error, the baseline's and the difference."""
+    found = dict(metrics)
+    for name, error in metrics.items():
+        if name.endswith("_se") and name in baseline:
+            name = name.removesuffix("_se")
+            found[f"{name}_baseline"] = baseline[name]
+            found[f"{name}_difference"] = metrics[name] - baseline[name]
+            found[f"{name}_difference_se"] = hypot(error, baseline[f"{name}_se"])
+    return found
 
 
 def evaluate(training: Sequence[Example], held_out: Sequence[Example]) -> dict[str, float]:
@@ -109,7 +114,7 @@ def _trained(job: Training, made: Sequence[Example]) -> dict[str, float]:
             for weights in _resamples(job, len(made))
         ]
     metrics = {**metrics_of(whole, truth), **class_error_rates(whole, truth), "trained_on": float(len(training))}
-    return metrics | _spread(resampled)
+    return metrics | spread(resampled)
 
 
 def _resamples(job: Training, made: int) -> list[Floats]:
@@ -120,7 +125,7 @@ def _resamples(job: Training, made: int) -> list[Floats]:
     return [np.concatenate([kept, drawn]) for drawn in draws]
 
 
-def _spread(resampled: Sequence[dict[str, float]]) -> dict[str, float]:
+def spread(resampled: Sequence[dict[str, float]]) -> dict[str, float]:
     """The resamples' means, and their standard deviations: the bootstrap's standard errors (Efron 1979)."""
     if not resampled:
         return {}
@@ -148,4 +153,3 @@ def _macro_f1(predicted: NDArray[np.intp], truth: Truth) -> float:
     counts = np.bincount(predicted, minlength=size) + np.bincount(truth.labels, minlength=size)
     occurs = counts > 0
     return float((2 * hits[occurs] / counts[occurs]).mean())
-

@@ -37,7 +37,7 @@ class LaneSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     weight: _Weight = 1.0
 
     def __post_init__(self) -> None:
-        _check_secrets(self.api_key, self.headers)
+        check_secrets(self.api_key, self.headers)
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,7 +71,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     hedge: HedgePolicy | None = None
 
     def __post_init__(self) -> None:
-        _check_secrets(self.api_key, self.headers)
+        check_secrets(self.api_key, self.headers)
         if self.proxy and "@" in self.proxy:
             raise ValueError('a `proxy` with a password must stand in an environment variable, named as "env:MY_PROXY"')
         seen: dict[tuple[str | None, ...], int] = {}
@@ -106,7 +106,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         )
 
 
-def _check_secrets(api_key: str | None, headers: Mapping[str, str]) -> None:
+def check_secrets(api_key: str | None, headers: Mapping[str, str]) -> None:
+    """Raise ValueError for a key, or a header that holds one, that does not stand in an environment variable."""
     # ValueError becomes a validation error with its `$.path` when a recipe is decoded.
     # What stands there may be a key, so no message repeats it.
     if api_key is not None and not re.fullmatch(_REFERENCE, api_key):

@@ -55,7 +55,7 @@ def test_the_runs_seed_counts_unless_the_controller_has_its_own(directory: str) 
     [
         ({"agent": "random_serch"}, "did you mean 'random_search'", "$.controller.agent"),
         ({"options": {"beta": 1}}, "unknown option of the agent 'random_search' 'beta'", "$.controller.options"),
-        ({"reward": {}}, "no `type`; known: callback, classifier", "$.controller.reward"),
+        ({"reward": {}}, "no `type`; known: acceptance, callback, classifier", "$.controller.reward"),
         ({"reward": {"type": "clasifier"}}, "did you mean 'classifier'", "$.controller.reward.type"),
         ({"reward": {**REWARD, "metrc": 1}}, "did you mean 'metric'", "$.controller.reward"),
         ({"reward": {**REWARD, "timeout_s": 0}}, "> 0", "$.controller.reward.timeout_s"),
