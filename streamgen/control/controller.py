@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import msgspec
@@ -55,6 +55,13 @@ class Hooks(msgspec.Struct):
     clock: Callable[[], float] = time.monotonic
 
 
+class Answer(NamedTuple):
+    """What the agent says the next trial should be, which explores where nothing can be recommended yet."""
+
+    kind: Kind
+    proposal: Proposal
+
+
 class Controller:
     """Cuts the stream of tickets into trials, several of them in flight, and turns rewards into new settings.
 
@@ -79,6 +86,7 @@ class Controller:
         self.agent, self.space, self.schedule = agent, space, schedule
         self.hooks = Hooks()
         self.notes: list[str] = []  # what the user should know about how it began
+        self.noted = NOTED
         self._reward, self._default, self._evaluators = reward, default, evaluators
         self._advisor = Advisor(agent)
         pool = Pool(0) if pool is None else pool
@@ -204,32 +212,33 @@ class Controller:
             self._begun(trials.enlarge(promoted, self.hooks.clock()))
             return
         observation = trials.outlook.observation(len(trials), trials.waiting, self.hooks.budget_left())
-        if (settings := self._settings(kind)) is not None:
-            self._add(kind, observation, Proposal(settings=settings))
+        known = self._default if kind == "default" else self.schedule.pinned
+        if known is not None:
+            self._add(observation, kind, Proposal(settings=known))
         else:
             self._is_asking = True
-            self._advisor.do(partial(self.agent.ask, observation), partial(self._proposed, observation))
+            self._advisor.do(partial(self._asked, kind, observation), partial(self._answered, observation))
 
-    def _settings(self, kind: Kind) -> Mapping[str, Value] | None:
-        """The settings of trials that the agent need not be asked for."""
-        if self.schedule.pinned is not None:
-            return self.schedule.pinned
-        if kind == "explore":
-            return None
-        if kind == "incumbent":
-            return self.recommended
-        return self._default if kind == "default" else self.recommended or self._default
-
-    def _proposed(self, observation: Observation, proposal: Proposal) -> None:
+    def _asked(self, kind: Kind, observation: Observation) -> Answer:
+        """What the agent proposes, or recommends: called like all that asks it, after what it was told before."""
+        settings = None if kind == "explore" else self.agent.recommend()
+        if settings is not None:
+            return Answer(kind, Proposal(settings=settings))
+        if kind == "recommended":
+            return Answer(kind, Proposal(settings=self._default))
+        proposal = self.agent.ask(observation)
         if not self.space.contains(proposal.settings):
             raise FatalError(
                 f"the agent {type(self.agent).__name__} proposed {proposal.settings}, "
                 f"which is not in the search space: {self.space}"
             )
-        self._is_asking = False
-        self._add("explore", observation, proposal)
+        return Answer("explore", proposal)
 
-    def _add(self, kind: Kind, observation: Observation, proposal: Proposal) -> None:
+    def _answered(self, observation: Observation, answer: Answer) -> None:
+        self._is_asking = False
+        self._add(observation, *answer)
+
+    def _add(self, observation: Observation, kind: Kind, proposal: Proposal) -> None:
         applied = self.space.applied(proposal.settings, observation)
         trial = self._trials.begin(
             kind, self.schedule.tickets(kind), proposal, self.hooks.clock(),
@@ -297,7 +306,7 @@ class Controller:
         self._trials.conclude(trial, reward, batch)
         self.hooks.on_trial(trial)
         self.hooks.on_reward(trial, reward)
-        if self._told - self._noted >= NOTED:
+        if self._told - self._noted >= self.noted:
             self._note()
 
     # What is kept for later sessions

@@ -50,6 +50,12 @@ class Climber(RandomSearch):
         self.memory = state["memory"]
 
 
+class InThread(Climber):
+    """The same, but not quick."""
+
+    is_quick = False
+
+
 class Peak:
     """More records and a temperature near 0.8 are better; no records are a failure."""
 
@@ -136,9 +142,11 @@ def settle(controller: Controller, tickets: Sequence[int], count: int = 1) -> No
         controller.settled(ticket, made(controller.trial_for(ticket), ticket, count))
 
 
-async def evaluated() -> None:
-    """Every task has gone as far as it can: rewards here wait for nothing but events."""
+async def evaluated(controller: Controller | None = None) -> None:
+    """Every task has gone as far as it can: rewards here wait for nothing but events, and agents for their thread."""
     for _ in range(5):
+        await anyio.lowlevel.checkpoint()
+    while controller and "0 wait" not in repr(controller._advisor):
         await anyio.lowlevel.checkpoint()
 
 
@@ -390,20 +398,21 @@ async def play(controller: Controller, journal: Journal, order: Sequence[int], i
     journal.watch(controller)
     async with anyio.create_task_group() as group:
         group.start_soon(controller.run)
-        await evaluated()
+        await evaluated(controller)
         done = {ticket for ticket, _ in journal.settled}
         for ticket in range(issued):
             if ticket not in done:
-                controller.trial_for(ticket)  # the source issues again what was in flight
+                assert await controller.ready(ticket)  # the source issues again what was in flight
         for position in range(len(done), until):
             for ticket in range(issued, min(position + WINDOW, TICKETS)):
-                controller.trial_for(ticket)
+                assert await controller.ready(ticket)
+                await evaluated(controller)
             issued = max(issued, min(position + WINDOW, TICKETS))
             ticket = order[position]
             records = made(controller.trial_for(ticket), ticket, ACCEPTED[ticket % 11])
             journal.settled.append((ticket, records))
             controller.settled(ticket, records)
-            await evaluated()
+            await evaluated(controller)
         group.cancel_scope.cancel()
 
 
@@ -419,18 +428,29 @@ def settle_orders(draw: st.DrawFn) -> list[int]:
     return order
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     order=settle_orders(),
     crash=st.integers(0, TICKETS),
-    agent=st.sampled_from([RandomSearch, Climber]),
+    agent=st.sampled_from([RandomSearch, Climber, InThread]),
     trials=st.sampled_from([4, 10, 30]),
+    rungs=st.sampled_from([(), (1, 2), (2, 4, 6)]),
+    recheck=st.sampled_from([0, 3]),
+    noted=st.sampled_from([2, 5, 32]),
 )
 def test_a_resumed_run_has_the_same_trials_and_rewards_as_one_that_was_never_killed(
-    order: list[int], crash: int, agent: type[RandomSearch], trials: int
+    order: list[int],
+    crash: int,
+    agent: type[RandomSearch],
+    trials: int,
+    rungs: tuple[int, ...],
+    recheck: int,
+    noted: int,
 ) -> None:
     def fresh() -> Controller:
-        return controller_with(agent=agent, trials=trials, batch=2, pool=Pool(9))
+        made = controller_with(agent=agent, trials=trials, batch=2, rungs=rungs, recheck=recheck, pool=Pool(9))
+        made.noted = noted
+        return made
 
     async def both() -> None:
         whole, whole_journal = fresh(), Journal()
@@ -486,3 +506,124 @@ def test_a_changed_batch_leaves_known_trials_and_continues_after_them() -> None:
 def test_random_search_is_an_agent() -> None:
     agent: Agent = RandomSearch(SPACE, 1)
     assert agent.recommend() is None
+
+
+# A heavy agent.
+
+
+async def test_a_heavy_agent_is_asked_for_the_next_trial_shortly_before_its_first_ticket() -> None:
+    controller, journal = controller_with(agent=InThread, batch=16), Journal()
+    journal.watch(controller)
+    async with anyio.create_task_group() as group:
+        group.start_soon(controller.run)
+        for ticket in range(14):
+            assert controller.is_ready(ticket)
+        await evaluated(controller)
+        assert list(journal.by_id) == [0]
+        assert controller.is_ready(14)  # two tickets are left: one in eight
+        await evaluated(controller)
+        assert list(journal.by_id) == [0, 1]
+        assert controller.is_ready(16)
+        controller.close()
+
+
+async def test_who_needs_a_trial_that_is_not_known_yet_waits_for_it() -> None:
+    controller = controller_with(agent=InThread)
+    assert [controller.is_ready(ticket) for ticket in range(5)] == [True, True, True, True, False]
+    with pytest.raises(ValueError, match="ticket 4 belongs to no trial"):
+        controller.trial_for(4)
+    async with anyio.create_task_group() as group:
+        group.start_soon(controller.run)
+        assert await controller.ready(4)
+        assert controller.trial_for(4).id == 1
+        controller.close()
+
+
+async def test_no_trial_begins_behind_the_end() -> None:
+    controller = controller_with()
+    controller.schedule = Schedule(batch=4, end=8)
+    assert [await controller.ready(ticket) for ticket in (0, 7, 8)] == [True, True, False]
+
+
+async def test_each_third_trial_runs_what_is_recommended_and_its_reward_is_told() -> None:
+    controller, journal = controller_with(agent=Climber, trials=7, recheck=3), Journal()
+    journal.watch(controller)
+    async with anyio.create_task_group() as group:
+        group.start_soon(controller.run)
+        recommended = []
+        for ticket in range(28):
+            if ticket % 4 == 0:
+                recommended.append(controller.recommended)
+            settle(controller, [ticket])
+            await evaluated()
+        controller.close()
+    kinds = ["default", "explore", "explore", "incumbent", "explore", "explore", "incumbent"]
+    assert [trial.kind for trial in journal.trials] == kinds
+    assert [journal.trials[id_].settings for id_ in (3, 6)] == [recommended[3], recommended[6]]
+    assert [id_ for id_, _ in journal.rewards] == list(range(7))
+    assert [result.trial.id for result in controller.summary().again] == [3, 6]
+
+
+# Rungs.
+
+
+async def test_a_trial_that_does_well_gets_more_tickets_and_keeps_its_records() -> None:
+    seen: list[tuple[int, list[str]]] = []
+
+    class Late:
+        """The later the trial, the better."""
+
+        metric = "score"
+
+        async def score(self, records: Sequence[Record], pool: Sequence[Record]) -> Mapping[str, float]:
+            [trial] = {record.meta.trial for record in records}
+            assert trial is not None
+            seen.append((trial, [record.id for record in records]))
+            return {"score": float(trial)}
+
+    controller, journal = controller_with(Late(), trials=3, batch=4, rungs=(2, 4)), Journal()
+    journal.watch(controller)
+    async with anyio.create_task_group() as group:
+        group.start_soon(controller.run)
+        for ticket in range(12):
+            settle(controller, [ticket])
+            await evaluated()
+        controller.close()
+    assert [(trial.ranges, trial.rung) for trial in journal.trials] == [
+        (((0, 4),), 0), (((4, 2),), 0), (((6, 2), (8, 2)), 1), (((10, 2),), 0),
+    ]  # fmt: skip
+    assert seen[3] == (2, ["6.0", "7.0", "8.0", "9.0"])
+    assert [(id_, reward.partial, reward.n) for id_, reward in journal.rewards] == [
+        (0, False, 4), (1, True, 2), (2, True, 2), (2, False, 4), (3, True, 2)
+    ]  # fmt: skip
+
+
+# Paired rewards.
+
+
+async def test_a_paired_reward_is_compared_with_the_incumbents_records() -> None:
+    asked: list[tuple[list[str], list[str]]] = []
+
+    class Paired(Peak):
+        async def score_paired(
+            self, records: Sequence[Record], baseline_records: Sequence[Record], pool: Sequence[Record]
+        ) -> Mapping[str, float]:
+            asked.append(([record.id for record in records], [record.id for record in baseline_records]))
+            return {"score": 2.0, "score_baseline": 1.5}
+
+    controller, journal = controller_with(Paired(), trials=3, recheck=2, batch=2, paired=True), Journal()
+    journal.watch(controller)
+    settle(controller, range(2))
+    async with anyio.create_task_group() as group:
+        group.start_soon(controller.run)
+        await evaluated()
+        for first in (2, 4, 6):
+            settle(controller, range(first, first + 2))
+            await evaluated()
+        controller.close()
+    assert asked == [
+        (["2.0", "3.0"], ["0.0", "1.0"]),
+        (["4.0", "5.0"], ["0.0", "1.0"]),
+        (["6.0", "7.0"], ["4.0", "5.0"]),
+    ]
+    assert [reward.baseline for _, reward in journal.rewards] == [None, 1.5, 1.5, 1.5]
