@@ -105,12 +105,13 @@ class HttpReward:
         self, records: Sequence[Record], pool: Sequence[Record], *, facts: TrialFacts | None = None
     ) -> Mapping[str, float]:
         """The answer. Raises RewardError where the service gives none that is an object of numbers."""
-        from aiohttp import ClientSession, ClientTimeout
+        from aiohttp import ClientSession, ClientTimeout, TCPConnector
 
         question = Question([Sent(record.id, self._columns(record)) for record in records], facts)
         body = msgspec.json.encode(question)
         timeout = ClientTimeout(total=self._settings.timeout_s)
-        async with ClientSession(headers=self._headers, timeout=timeout) as session:
+        connector = TCPConnector(force_close=True)  # one that the server has closed meanwhile would cost an attempt
+        async with ClientSession(headers=self._headers, timeout=timeout, connector=connector) as session:
             return await self._asked(session, body)
 
     def _columns(self, record: Record) -> Columns:
