@@ -84,7 +84,13 @@ def _known(recipe: Recipe) -> KnownAnswers | None:
 
 def _assembled(recipe: Recipe, directory: Path | None, plan: Plan, store: Store, known: KnownAnswers | None) -> Parts:
     controller = plan.controller
-    adopt(store, recipe)
+    if controller:
+        from streamgen.learned import begin_anew, begin_with
+
+        adopt(store, recipe, lambda: begin_anew(store, recipe, controller))
+        begin_with(store, recipe, controller)
+    else:
+        adopt(store, recipe)
     missing = _missing(store, recipe)
     past = past_of(store)
     plan = msgspec.structs.replace(plan, graph=readmitting(plan.graph, past.accepted))

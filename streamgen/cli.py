@@ -33,6 +33,11 @@ _overrides = click.option(
 )
 
 
+_warm_start = click.option(
+    "--warm-start", type=_DIRECTORY, help="Begin the controller with what the run in this directory has learned."
+)
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """Turn the errors that a user can act on into a message and their exit code."""
@@ -62,11 +67,18 @@ def main() -> None:
 @click.option(
     "--accept", type=click.IntRange(min=0), help="How many records to accept, instead of the recipe's number."
 )
+@_warm_start
 @_overrides
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens, to standard error.")
 def run_command(
-    recipe: Path, out: Path | None, accept: int | None, overrides: tuple[str, ...], as_json: bool, verbose: bool
+    recipe: Path,
+    out: Path | None,
+    accept: int | None,
+    warm_start: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    verbose: bool,
 ) -> None:
     """Run RECIPE until its records are accepted, its source has ended or its budget is spent.
 
@@ -76,7 +88,8 @@ def run_command(
     with told():
         from streamgen.command_run import run_recipe
 
-        sys.exit(run_recipe(_load(recipe, overrides), out, accept, as_json=as_json, verbose=verbose))
+        loaded = _load(recipe, overrides, warm_start)
+        sys.exit(run_recipe(loaded, out, accept, as_json=as_json, verbose=verbose))
 
 
 @main.command(short_help="Check a recipe without running it.")
@@ -276,7 +289,8 @@ def completion(shell: str) -> None:
     click.echo(completer(main, {}, "streamgen", "_STREAMGEN_COMPLETE").source())
 
 
-def _load(path: Path, overrides: tuple[str, ...]) -> Recipe:
+def _load(path: Path, overrides: tuple[str, ...], warm_start: Path | None = None) -> Recipe:
     from streamgen.recipe import Recipe
 
-    return Recipe.load(path, overrides)
+    recipe = Recipe.load(path, overrides)
+    return recipe if warm_start is None else recipe.with_warm_start(warm_start)

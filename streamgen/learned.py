@@ -11,16 +11,18 @@ from streamgen.control.agent import Reward, Trial
 from streamgen.control.batch import Drops
 from streamgen.control.controller import Controller, Hooks
 from streamgen.control.told import Epoch, Learned
+from streamgen.control.warm_start import Carried, carry_over
+from streamgen.errors import RecipeError
+from streamgen.inspection import reading, trials_of
 from streamgen.journal.journal import Journal
 from streamgen.journal.store import Store
 from streamgen.llm.budget import Ledger
-from streamgen.record import Record, Value, decode
+from streamgen.recipe import Recipe
+from streamgen.record import Record, decode
 
 SNAPSHOT = "[controller]"  # among the snapshots, where the others bear the names of metrics
 EPOCH = "controller.epoch"
 WARM = "controller.warm_start"
-
-Earlier = Sequence[tuple[Mapping[str, Value], Reward]]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -60,9 +62,51 @@ def recall(
 ) -> None:
     """Bring the controller to where the last session left it; it reads the records that are still needed."""
     if warm := store.fact(WARM):
-        controller.warm_start(msgspec.json.decode(warm, type=list[tuple[dict[str, Value], Reward]]))
+        carried = msgspec.json.decode(warm, type=Carried)
+        controller.warm_start(carried.told)
+        controller.notes += carried.notes
     if trials:
         controller.restore(trials, rewards, SettledTickets(store), _snapshot(store), epoch_of(store))
+
+
+def begin_with(store: Store, recipe: Recipe, controller: Controller) -> None:
+    """Take over what the earlier run has learned that `warm_start` names, once. Raises RecipeError."""
+    spec = recipe.controller
+    if spec is None or spec.warm_start is None or store.fact(WARM) is not None:
+        return
+    with reading(earlier := recipe.directory / spec.warm_start) as other:
+        carried = _carried(other, recipe, controller, str(earlier))
+    if not carried.told:
+        raise RecipeError(
+            f"nothing can be learned from {earlier}: {'; '.join(carried.notes)}", "$.controller.warm_start"
+        )
+    store.commit({"facts": [(WARM, _encode(carried))]})
+
+
+def begin_anew(store: Store, recipe: Recipe, controller: Controller) -> None:
+    """Let another space begin in this journal, with what its own trials have taught."""
+    trials = trials_of(store)
+    (rewards,) = store.one("SELECT count(*) FROM rewards")
+    told = int(rewards or 0) + sum(result.trial.forgotten is not None for result in trials)
+    tickets = sum(count for result in trials for _, count in result.trial.ranges)
+    carried = _carried(store, recipe, controller, "its own earlier trials")
+    store.commit({"facts": [
+        (WARM, _encode(carried)), (EPOCH, _encode(Epoch(trials=len(trials), tickets=tickets, told=told)))
+    ]})  # fmt: skip
+
+
+def _carried(store: Store, recipe: Recipe, controller: Controller, source: str) -> Carried:
+    then = msgspec.json.decode(store.fact("recipe") or b"{}")
+    now = {
+        f"{stage.name}.{name}": value
+        for stage in recipe.stages if stage.settings is not None
+        for name, value in msgspec.to_builtins(stage.settings, enc_hook=str).items()
+    }  # fmt: skip
+    before = {
+        f"{stage}.{name}": value
+        for stage, settings in then.get("stages", {}).items() for name, value in settings.items()
+    }  # fmt: skip
+    return carry_over(trials_of(store), before, controller.space, now, source)
 
 
 def epoch_of(store: Store) -> Epoch:

@@ -155,14 +155,25 @@ def _live_cells(stage: StageStatistics) -> list[str]:
 
 
 def _learned(trials: ControllerSummary) -> list[RenderableType]:
-    """The best trials and what is recommended, and why others have no reward."""
-    told = [(result.trial, result.reward) for result in trials.trials if result.reward]
-    worth = [(reward.value, trial) for trial, reward in told if reward.value is not None]
+    """The best trials and what is recommended, how that did when run again, and why others have no reward."""
+    worth = [(result.value, result.trial) for result in trials.trials if result.value is not None]
     parts: list[RenderableType] = [Text(""), _trials(worth, trials.recommended)] if worth else []
-    if failed := [reward.error for _, reward in told if reward.value is None]:
-        said = f"no reward for {len(failed)} of {len(trials.trials)} trials; the last of them: {failed[-1]}"
-        parts += [Text(""), plain(said, 500, "yellow")]
-    return parts
+    if again := [
+        f"{result.value:.3f} (trial {result.trial.id})" for result in trials.again if result.value is not None
+    ]:
+        parts += [Text(""), Text(f"what was recommended, run again: {', '.join(again[-5:])}")]
+    if trials.is_lost:
+        said = f"nothing was learned: all {len(trials.failed)} rewards failed, and the recipe's own settings were used"
+        parts += [Text(""), Text(said, "bold red"), plain(f"the last error: {_last_error(trials)}", 500, "red")]
+    elif trials.failed:
+        said = f"no reward for {len(trials.failed)} of {len(trials.trials)} trials; the last of them: "
+        parts += [Text(""), plain(said + _last_error(trials), 500, "yellow")]
+    return [*parts, *(plain(note, 500, "dim") for note in trials.notes)]
+
+
+def _last_error(trials: ControllerSummary) -> str:
+    reward = trials.failed[-1].reward
+    return str(reward and reward.error)
 
 
 def _trials(worth: Sequence[tuple[float, Trial]], recommended: Mapping[str, object] | None) -> Table:

@@ -152,6 +152,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         check(recipe)
         return recipe
 
+    def with_warm_start(self, directory: Path) -> Recipe:
+        """The recipe, its controller beginning with what the run in this directory has learned. Raises RecipeError."""
+        if self.controller is None:
+            raise RecipeError("a warm start is for a controller: the recipe has no [controller]", "$.controller")
+        controller = msgspec.structs.replace(self.controller, warm_start=str(directory.absolute()))
+        return msgspec.structs.replace(self, controller=controller)
+
 
 class _Raw(msgspec.Struct, forbid_unknown_fields=True):
     """The top level of a recipe's file; the parts are decoded one by one, for the sake of exact paths."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -65,28 +66,40 @@ def what_makes_the_data(recipe: Recipe) -> dict[str, Value]:
             for stage in recipe.stages
         },
         "order": [stage.name for stage in recipe.stages],
-        "controller": _settings(recipe.controller, recipe) if recipe.controller else None,
+        "controller": _controller(recipe) if recipe.controller else None,
     }
 
 
-def adopt(store: Store, recipe: Recipe) -> None:
+def adopt(store: Store, recipe: Recipe, begin_anew: Callable[[], None] = lambda: None) -> None:
     """Write the recipe into a fresh journal, or check that an old one was written by the same.
 
-    Raises RecipeError with every difference that would change the data.
+    Where only the controller differs, and is to begin with what it learned here, `begin_anew` lets it. Raises
+    RecipeError with every difference that would change the data.
     """
     now = what_makes_the_data(recipe)
     if (stored := store.fact(_RECIPE)) is None:
         store.commit({"facts": [(_RECIPE, msgspec.json.encode(now)), ("name", recipe.name.encode())]})
     else:
         changes = list(differences(msgspec.json.decode(stored), msgspec.json.decode(msgspec.json.encode(now))))
-        if changes:
-            where = store.path.parent if store.path else "the run"
+        where = store.path.parent if store.path else Path("the run")
+        is_controller_only = all(change.startswith("$.controller.") for change in changes)
+        if changes and is_controller_only and _begins_with(recipe, where):
+            begin_anew()
+            store.commit({"facts": [(_RECIPE, msgspec.json.encode(now))]})
+        elif changes:
             listed = "\n  ".join(changes)
+            hint = f", or let it learn on with --warm-start {where}" if is_controller_only and store.path else ""
             raise RecipeError(
                 f"{where} holds a run of another recipe; these would change its data:\n  {listed}\n"
-                "go on with the old values, or choose another directory with --out"
+                f"go on with the old values, or choose another directory with --out{hint}"
             )
     store.commit({"facts": [("recipe.raw", msgspec.json.encode(recipe.raw, enc_hook=_named))]})
+
+
+def _begins_with(recipe: Recipe, directory: Path) -> bool:
+    """Whether the controller is to begin with what was learned in this directory."""
+    spec = recipe.controller
+    return bool(spec and spec.warm_start and (recipe.directory / spec.warm_start).resolve() == directory.resolve())
 
 
 def differences(old: Value, new: Value, path: str = "$") -> Iterator[str]:
@@ -185,6 +198,11 @@ def _model(spec: object) -> Value:
         return {"provider": type(spec).__name__}
     names = sorted({lane.model or "" for lane in spec.lanes})
     return {"provider": spec.provider, "model": names if len(names) > 1 else names[0] or None, "path": spec.path}
+
+
+def _controller(recipe: Recipe) -> Value:
+    """What it began with is in the journal."""
+    return {name: value for name, value in _settings(recipe.controller, recipe).items() if name != "warm_start"}
 
 
 def _part(part: Part, recipe: Recipe) -> Value:

@@ -26,7 +26,7 @@ from streamgen.control.reward import (
     failed_reward,
     reward_of,
 )
-from streamgen.control.schedule import Schedule
+from streamgen.control.schedule import Next, Schedule
 from streamgen.control.space import Space
 from streamgen.control.told import Epoch, Learned, tell_again, told_in_order
 from streamgen.control.trials import Settled, Trials
@@ -93,6 +93,7 @@ class Controller:
         self._trials = Trials(schedule.rungs, pool, outlook or Outlook(), paired=paired)
         self._lead = 0  # tickets before the end of the ranges at which the next trial is asked for
         self._due: deque[int] = deque()  # open trials with nothing missing, not yet taken up
+        self._epoch = Epoch()
         self._told = self._noted = 0  # rewards and trials to forget; as of the last snapshot
         self._is_asking = self._is_closed = False
         self._wake: anyio.Event | None = None  # there while an evaluator waits
@@ -176,6 +177,7 @@ class Controller:
         ran another space: their tickets are known, and nothing else of them.
         """
         told = list(told_in_order(trials, rewards))
+        self._epoch = epoch
         self._told = self._noted = len(told)
         tell_again(self.agent, told, learned, epoch.told)
         self._advisor.learned()
@@ -202,11 +204,15 @@ class Controller:
     # Trials begin
 
     @property
+    def _next(self) -> Next:
+        return self.schedule.kind(len(self._trials) - self._epoch.trials, self._trials.end - self._epoch.tickets)
+
+    @property
     def _is_over(self) -> bool:
-        return self.schedule.kind(len(self._trials), self._trials.end) == "over"
+        return self._next == "over"
 
     def _begin(self) -> None:
-        trials, kind = self._trials, self.schedule.kind(len(self._trials), self._trials.end)
+        trials, kind = self._trials, self._next
         assert kind != "over"
         if kind == "explore" and trials.halving.rungs and (promoted := trials.halving.next()) is not None:
             self._begun(trials.enlarge(promoted, self.hooks.clock()))

@@ -13,9 +13,10 @@ from streamgen.record import Value
 
 
 class Epoch(msgspec.Struct, frozen=True):
-    """Where the present agent's life began: trials and things told before belong to another space."""
+    """Where the present agent's life began: trials, their tickets and things told before belong to another space."""
 
     trials: int = 0
+    tickets: int = 0
     told: int = 0
 
 
@@ -60,7 +61,7 @@ def tell_again(agent: Agent, told: Sequence[Told], learned: Learned | None, firs
 
     What was told before the `first` was told to another agent.
     """
-    if learned is not None and learned.told >= first and _takes(agent, learned.agent):
+    if learned is not None and learned.told > first and _takes(agent, learned.agent):
         first = learned.told
     for trial, reward in told[first:]:
         if reward is None:

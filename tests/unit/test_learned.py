@@ -103,7 +103,7 @@ def test_a_snapshot_of_another_version_is_passed_over() -> None:
 
 def test_what_an_earlier_run_had_learned_comes_first() -> None:
     store = Store(None)
-    store.commit({"facts": [(WARM, b'[[{"a.t":0.25},{"value":7.0}]]')]})
+    store.commit({"facts": [(WARM, b'{"told":[[{"a.t":0.25},{"value":7.0}]],"notes":["began"]}')]})
     assert heard_from(store) == [f"begin with [({{'a.t': 0.25}}, {Reward(value=7.0)})]", *ALL]
 
 
