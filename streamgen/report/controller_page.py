@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from streamgen.report.cost_plots import cost_plot, coverage_plot
 from streamgen.report.plot import Plot
-from streamgen.report.reward_plots import curse_plot, regret_plot, reward_plot
+from streamgen.report.rerun_plot import curse_plot
+from streamgen.report.reward_plots import regret_plot, reward_plot
 from streamgen.report.setting_plots import belief_plots, explored_plot
 from streamgen.report.study import Study
 from streamgen.report.trials import TrialFacts

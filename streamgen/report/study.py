@@ -124,6 +124,17 @@ def outcome_of(result: TrialResult) -> str:
     return "failed" if is_failed(result) else with_error(result.value, error_of(result))
 
 
+def held(worth: Belief, ends: Sequence[float]) -> list[float]:
+    """The interval's ends, as far as they leave the rewards most of the picture."""
+    room = max(ends) - min(ends)
+    return [max(worth.low, min(ends) - room / 2), min(worth.high, max(ends) + room / 2)]
+
+
+def interval(belief: Belief | None) -> str:
+    """A posterior mean with its 95 % interval."""
+    return f"{number(belief.mean)} ({number(belief.low)} to {number(belief.high)})" if belief else "-"
+
+
 def levels(scale: Scale) -> list[Label]:
     """Round values beside a picture."""
     return [Label(scale(value), number(value)) for value in scale.ticks()]

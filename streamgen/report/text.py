@@ -123,6 +123,16 @@ def breakable(name: str) -> list[str]:
     return [piece for piece in _PIECES.findall(name) if piece]
 
 
+def middle_cut(text: str, limit: int) -> str:
+    """The text, without its middle where it is longer than `limit`.
+
+    >>> middle_cut("abcdefghij", 5)
+    'a…hij'
+    """
+    head = (limit - 1) // 3
+    return text if len(text) <= limit else f"{text[:head]}…{text[len(text) - limit + head + 1 :]}"
+
+
 def shown(value: Value, limit: int = 2000) -> str:
     """A value of the data as text, JSON unless it is a text, cut at `limit` characters.
 

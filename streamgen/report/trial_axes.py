@@ -12,9 +12,9 @@ from streamgen.control.space import Space
 from streamgen.control.space_recipe import parse_space
 from streamgen.errors import RecipeError
 from streamgen.record import Value
-from streamgen.report.text import number, shown
+from streamgen.report.text import middle_cut, number, shown
 
-LONGEST_NAME = 80
+LONGEST_NAME = 40
 
 
 class Axis(msgspec.Struct, frozen=True):
@@ -26,8 +26,8 @@ class Axis(msgspec.Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        """The axis's name."""
-        return shown(self.name if self.part is None else f"{self.name}: {self.part}", LONGEST_NAME)
+        """The axis's name; of a long one both ends, since settings differ in their last words."""
+        return middle_cut(self.name if self.part is None else f"{self.name}: {self.part}", LONGEST_NAME)
 
     @property
     def choices(self) -> Sequence[Value]:
