@@ -10,12 +10,12 @@ import pytest
 
 from streamgen.control.agent import Observation, Proposal, Reward, Trial
 from streamgen.control.binding import check_space, current_values
-from streamgen.control.controller import Controller, TrialResult
+from streamgen.control.controller import Controller
 from streamgen.control.random_search import RandomSearch
 from streamgen.control.schedule import Schedule
 from streamgen.control.space import Space
 from streamgen.control.space_recipe import parse_space
-from streamgen.inspection_view import _trial
+from streamgen.inspection_trials import _settings
 from streamgen.record import Record
 from streamgen.settings import Settings
 from streamgen.tuning import Tuning
@@ -98,10 +98,9 @@ def test_a_trial_stored_by_an_earlier_version_can_be_read() -> None:
 def test_inspection_shows_theta_the_shares_that_it_came_to_and_nothing_that_does_not_count(
     controller: Controller,
 ) -> None:
-    shown = str(_trial(TrialResult(controller.trial_for(4), None))[-1]).splitlines()
-    assert shown == [
+    assert [*_settings(controller.trial_for(4).shown)] == [
         "make.method = chat",
-        "make.quotas = a 0.25, b 0.75",
+        "make.quotas = a:0.25,b:0.75",
         "pick.mix[prior] = 0",
-        "pick.mix = x 0.5, y 0.5",
+        "pick.mix = x:0.5,y:0.5",
     ]
