@@ -37,14 +37,17 @@ class SurrogateSettings(Settings, frozen=True, kw_only=True):
     first: Annotated[int, msgspec.Meta(ge=1)] = 3
 
 
+DEFAULT = SurrogateSettings()
+
+
 class Surrogate:
     """A Gaussian-process bandit; what it asks for depends on (seed, step) and the rewards in the order told.
 
     Pending trials count as if they had brought what is expected of them (kriging believer, Ginsbourger et al. 2010).
     """
 
-    def __init__(self, space: Space, seed: int, settings: SurrogateSettings | None = None) -> None:
-        self._settings = settings or SurrogateSettings()
+    def __init__(self, space: Space, seed: int, settings: SurrogateSettings = DEFAULT) -> None:
+        self._settings = settings
         self._seed = seed
         self._encoding = Encoding(space)
         self._evidence = Evidence(self._encoding)

@@ -156,6 +156,13 @@ def test_an_unknown_contender_is_refused_with_the_known_ones() -> None:
         contender("optuna-tpee")
 
 
+def test_options_reach_the_agent_and_are_refused_where_it_takes_none() -> None:
+    games = [play(contender(f"surrogate{options}").make, peak4(1), 1, batches=4) for options in ("", ':{"first":1}')]
+    assert games[0].online != games[1].online
+    with pytest.raises(UnknownName, match="horizon"):
+        contender('random_search:{"horizon":1}').make(peak4(1), 1)
+
+
 def test_means_intervals_and_shares_are_the_textbooks() -> None:
     assert level([1.0, 3.0]) == level([3.0, 1.0])
     assert (level([1.0, 3.0]).mean, level([1.0, 3.0]).half) == (2.0, pytest.approx(1.96))
