@@ -160,7 +160,7 @@ def coverage_plot(study: Study) -> Plot | None:
         title="Classes over trials",
         about=f"Accepted records by {study.facts.column!r}, a column for each trial"
         + (" or group of neighbours" if len(cells) < len(study.facts.results) else "")
-        + ": the stronger the colour, the more. A row that stays pale is a class that the settings do not reach.",
+        + ": the further along the scale, the more. Grey is none: a class that these settings did not reach.",
         text=f"{len(totals)} classes; most records are of {names[0]} ({number(totals[names[0]])}), fewest of {fewest} "
         f"({number(totals[fewest])}).",
         height=ROW * len(names),
