@@ -52,6 +52,7 @@ class Closest:
 
     def __init__(self, settings: ClosestSettings) -> None:
         self._trials: dict[int | None, dict[str, _Window]] = {}
+        self._seen = 0
 
     def __call__(self, records: Sequence[Record], context: StageContext[ClosestSettings]) -> Sequence[Result]:
         """Each record that is close enough, scored, and a drop for each that is not."""
@@ -69,7 +70,8 @@ class Closest:
         if closeness is None:
             return record
         window = self._of_trial(record.meta.trial).setdefault(label, _Window(settings.window))
-        if not window.is_among_best(closeness, settings.share):
+        self._seen += 1
+        if not window.is_among_best(closeness, settings.share, self._seen * _GOLDEN % 1):
             return Drop("not_close")
         return record.scored(context.stage, closeness)
 
@@ -85,21 +87,18 @@ class _Window:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._seen = 0
         self._newest: deque[float] = deque()
         self._ordered: list[float] = []
 
-    def is_among_best(self, score: float, share: float) -> bool:
+    def is_among_best(self, score: float, share: float, place: float) -> bool:
         """Whether the score is in the best `share` of the window, of which it becomes a part.
 
-        Its rank is drawn evenly from its place and those of its equals (by a low-discrepancy sequence), so that the
-        share holds in the mean where there are few scores, and where many are the same.
+        `place`, spread evenly over 0 to 1, is where it stands among its equals, itself one of them: so the share holds
+        in the mean where there are few scores, and where many are the same.
         """
         self._newest.append(score)
         insort(self._ordered, score)
         if len(self._newest) > self._size:
             del self._ordered[bisect_left(self._ordered, self._newest.popleft())]
         first, behind = bisect_left(self._ordered, score), bisect_right(self._ordered, score)
-        place = (0.5 + self._seen * _GOLDEN) % 1
-        self._seen += 1
         return len(self._ordered) - behind + place * (behind - first) <= share * len(self._ordered)
