@@ -55,7 +55,7 @@ def test_of_each_class_the_closest_pass_with_their_score(seeds: str) -> None:
     passed = [result for result in results if isinstance(result, Record)]
     scores = {each.id: each.meta.scores["close"] for each in passed if each.columns["label"] == "PlayMusic"}
     assert list(scores) == ["Play an old song", "Put on music"]
-    assert 0 < scores["Put on music"] < scores["Play an old song"]
+    assert 0 == scores["Put on music"] < scores["Play an old song"]
     assert sum(each.columns["label"] == "RateBook" for each in passed) == 5  # without seeds nothing can be said
 
 
