@@ -64,7 +64,7 @@ def test_about_the_share_passes_however_few_there_were(seeds: str, share: float)
     settings, rng = ClosestSettings(seeds=seeds, share=share), Random(0)
     words = ["play", "jazz", "rain", "cold", "x", "y"]
     records = [record(" ".join(rng.choices(words, k=6)), trial=trial) for trial in range(100) for _ in range(9)]
-    assert len(judged(Closest(settings), records, settings)) / 900 == pytest.approx(share, abs=0.02)
+    assert len(judged(Closest(settings), records, settings)) / 900 == pytest.approx(share, abs=0.03)
 
 
 def test_the_share_holds_among_equals(seeds: str) -> None:
