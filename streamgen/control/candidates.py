@@ -10,6 +10,7 @@ from streamgen.control.halton import Halton
 INSET = 0.1  # of a range at either end: the first points stay away from the borders, where most of a cube's volume is
 STEPS = (0.03, 0.1, 0.25)  # of the range: how far a neighbour may be
 MOVED = 0.7  # the share of a neighbour's coordinates that differ
+AGAIN = 20  # of the tried ones are candidates again
 FLIPPED = 0.15  # the share of its choices that are drawn anew
 
 
@@ -23,15 +24,17 @@ def first_point(encoding: Encoding, seed: int, step: int) -> Points:
 
 
 def pool(encoding: Encoding, tried: Points, means: Floats, rng: np.random.Generator, wide: int, near: int) -> Points:
-    """Candidates: `wide` anywhere, `near` around the tried points with the best means, and the tried ones."""
+    """Candidates: `wide` anywhere, `near` around the tried points with the best means, and the best tried ones."""
     anywhere = encoding.draw(rng, wide)
-    around = rng.choice(np.argsort(-means)[:6], near)
+    best = np.argsort(-means)
+    around = rng.choice(best[:6], near)
     moved = rng.random((near, encoding.continuous)) < MOVED
     u = tried.u[around] + moved * rng.choice(STEPS, (near, 1)) * rng.standard_normal(moved.shape)
     flipped = rng.random((near, len(encoding.sizes))) < FLIPPED
     drawn = (rng.random(flipped.shape) * encoding.sizes).astype(np.int64)
     neighbours = encoding.snap(u, np.where(flipped, drawn, tried.c[around]))
-    return stacked(anywhere, neighbours, tried)
+    again = Points(tried.u[best[:AGAIN]], tried.c[best[:AGAIN]])
+    return stacked(anywhere, neighbours, again)
 
 
 def neighbours(encoding: Encoding, points: Points, rng: np.random.Generator, step: float, each: int) -> Points:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ MEAN_VARIANCE = 4.0
 Wide: rewards that are told come from where it is good, so that their mean says little about everywhere else.
 """
 JITTER = 1e-6
+CHUNK = 16_000
+"""Numbers in an array: more are taken from the system and given back each time, which costs several times the sums."""
 
 
 class Inputs(NamedTuple):
@@ -48,6 +51,10 @@ class Hyper(NamedTuple):
         numbers = theta.shape[1] - choices - 3
         return cls(theta[:, :numbers], theta[:, numbers : numbers + choices], *theta[:, numbers + choices :].T)
 
+    def rows(self, some: slice) -> Hyper:
+        """Some of the particles."""
+        return Hyper(*(column[some] for column in self))
+
 
 def covariance(hyper: Hyper, a: Inputs, b: Inputs) -> Floats:
     """Prior covariances (particles, len(a), len(b)), the constant mean's included.
@@ -55,9 +62,16 @@ def covariance(hyper: Hyper, a: Inputs, b: Inputs) -> Floats:
     Matern-5/2 with a length scale a coordinate (ARD), times a correlation for each choice that differs, times
     forgetting, exp(-rate |t - t'|) (Rasmussen and Williams 2006, 4.2.1; Bogunovic et al. 2016).
     """
+    k = np.empty((len(hyper.signal), len(a.x), len(b.x)))
+    for some in _chunks(len(k), len(a.x) * len(b.x)):
+        _fill(k[some], hyper.rows(some), a, b)
+    return k
+
+
+def _fill(k: Floats, hyper: Hyper, a: Inputs, b: Inputs) -> None:
     scale = np.exp(-hyper.length)[:, None, :] * np.sqrt(5.0)
     left, right = a.x * scale, b.x * scale
-    k = left @ right.transpose(0, 2, 1)
+    np.matmul(left, right.transpose(0, 2, 1), out=k)
     k *= -2
     k += (left**2).sum(2)[:, :, None]
     k += (right**2).sum(2)[:, None, :]
@@ -72,21 +86,29 @@ def covariance(hyper: Hyper, a: Inputs, b: Inputs) -> Floats:
     np.subtract(2 * hyper.signal[:, None, None], exponent, out=exponent)
     k *= np.exp(exponent, out=exponent)
     k += MEAN_VARIANCE
-    return np.asarray(k)
 
 
 def log_likelihood(hyper: Hyper, inputs: Inputs, y: Floats, noise: Floats) -> Floats:
     """The log of the marginal likelihood of each particle, but for a constant; `noise` scales each row's variance."""
-    n, particles = len(y), len(hyper.signal)
-    bordered = np.empty((particles, n + 1, n + 1))
-    bordered[:, :n, :n] = covariance(hyper, inputs, inputs)
-    _add_noise(bordered, hyper, noise)
-    # The last row of the factor of [[K, y], [y', large]] is the solution of L z = y.
-    bordered[:, n, :n] = y
-    bordered[:, n, n] = 1e12
-    factor = np.linalg.cholesky(bordered)
-    z = factor[:, n, :n]
-    return np.asarray(-0.5 * (z**2).sum(1) - np.log(np.diagonal(factor, axis1=1, axis2=2)[:, :n]).sum(1))
+    n = len(y)
+    levels = np.empty(len(hyper.signal))
+    for some in _chunks(len(levels), n * n):
+        bordered = np.empty((len(levels[some]), n + 1, n + 1))
+        _fill(bordered[:, :n, :n], hyper.rows(some), inputs, inputs)
+        _add_noise(bordered, hyper.rows(some), noise)
+        # The last row of the factor of [[K, y], [y', large]] is the solution of L z = y.
+        bordered[:, n, :n] = y
+        bordered[:, n, n] = 1e12
+        factor = np.linalg.cholesky(bordered)
+        logs = np.log(np.diagonal(factor, axis1=1, axis2=2)[:, :n]).sum(1)
+        levels[some] = -0.5 * (factor[:, n, :n] ** 2).sum(1) - logs
+    return levels
+
+
+def _chunks(particles: int, each: int) -> Iterator[slice]:
+    """Slices of the particles so small that what is calculated on the way, `each` numbers a particle, stays small."""
+    step = max(1, CHUNK // max(each, 1))
+    return (slice(first, first + step) for first in range(0, particles, step))
 
 
 class Prediction(NamedTuple):
