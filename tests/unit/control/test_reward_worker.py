@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
+import psutil
 import pytest
 from reward_jobs import Job, die, double, hang, leave, refuse
 
@@ -23,10 +24,9 @@ async def worker() -> AsyncIterator[ProcessWorker]:
 
 def is_alive(process: float) -> bool:
     try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
+        return psutil.Process(int(process)).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return True
 
 
 async def test_one_process_answers_all_calls_one_after_the_other(worker: ProcessWorker) -> None:
