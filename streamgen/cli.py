@@ -22,6 +22,7 @@ EXIT_CODES = (
 
 _RECIPE = click.Path(path_type=Path, dir_okay=False)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_AMOUNT = click.FloatRange(min=0, min_open=True)
 _VIEWS = ["records", "letters", "drops", "trials", "spend", "sessions"]
 _GROUPS = ["stages", "models", "sources", "sinks", "metrics", "rewards", "agents"]
 _overrides = click.option(
@@ -156,6 +157,50 @@ def estimate(
         from streamgen.command_estimate import estimate_recipe
 
         sys.exit(estimate_recipe(_load(recipe, overrides), tickets, out, accept, as_json=as_json))
+
+
+@main.command("tune", short_help="Find out which settings pay.", epilog=EXIT_CODES)
+@click.argument("recipe", type=_RECIPE)
+@click.option("--trials", type=click.IntRange(min=2), help="How many trials to learn from, instead of the recipe's.")
+@click.option("--tickets", type=click.IntRange(min=1), help="How many tickets to learn from.")
+@click.option("--minutes", type=_AMOUNT, help="How long it may take; a fifth is kept for running again.")
+@click.option("--usd", type=_AMOUNT, help="What it may cost; a fifth is kept for running again.")
+@click.option("--tokens", type=click.IntRange(min=1), help="How many tokens it may take; a fifth is kept likewise.")
+@click.option(
+    "--reruns", default=4, show_default=True, type=click.IntRange(min=0), help="Batches of what was chosen, run again."
+)
+@click.option("--out", type=_DIRECTORY, help="The run's directory; runs/<name>-tune if not given.")
+@click.option("--write", type=click.Path(path_type=Path, dir_okay=False), help="Write the tuned recipe there.")
+@_warm_start
+@_overrides
+@click.option("--json", "as_json", is_flag=True, help="Print what was learned as JSON on standard output.")
+def tune_command(
+    recipe: Path,
+    trials: int | None,
+    tickets: int | None,
+    minutes: float | None,
+    usd: float | None,
+    tokens: int | None,
+    reruns: int,
+    out: Path | None,
+    write: Path | None,
+    warm_start: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Spend a budget on learning which settings of RECIPE's [controller] pay, then run the chosen ones again.
+
+    The best of many batches is the luckiest one too: what the chosen settings are worth tells only a batch that they
+    were not chosen by. --write gives a recipe with these settings. Given again, it goes on.
+    """
+    with told():
+        from streamgen.command_tune import tune_recipe
+        from streamgen.llm.budget import Budget
+        from streamgen.tune import Wish
+
+        budget = Budget(usd=usd, tokens=tokens, minutes=minutes)
+        wish = Wish(trials=trials, tickets=tickets, budget=budget, reruns=reruns)
+        sys.exit(tune_recipe(_load(recipe, overrides, warm_start), out, wish, write, as_json=as_json))
 
 
 @main.command(short_help="Write the records for a trainer.")

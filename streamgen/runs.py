@@ -22,7 +22,7 @@ from streamgen.gate import Gate
 from streamgen.journal.lock import locked
 from streamgen.llm.statistics import EndpointStatistics
 from streamgen.pace import Pace
-from streamgen.plan import make_plan
+from streamgen.plan import Plan, make_plan
 from streamgen.recipe import Recipe
 from streamgen.record import Record, Value, decode
 from streamgen.summary import EXIT_CODES, End, Reason, RunStatistics, Summary
@@ -312,18 +312,20 @@ async def open_run(
     accept: int | None = None,
     window: int = WINDOW,
     tickets: int | None = None,
+    plan: Plan | None = None,
 ) -> AsyncIterator[Run]:
     """A run of the recipe (or of the recipe's file), alive as long as the `async with` block.
 
     `directory` holds its journal and its files; one that holds a run already is resumed. None keeps everything in a
     temporary journal that vanishes at the end. `accept` overrides the recipe's; at most `window` records are accepted
-    ahead of the consumer; a run that may issue `tickets` at most stops after them. Leaving the block stops and drains;
-    an error or a cancellation in it cuts off what is in flight. All of them leave a run that can be resumed.
+    ahead of the consumer; a run that may issue `tickets` at most stops after them; `plan` is the recipe's, where the
+    caller has made it. Leaving the block stops and drains; an error or a cancellation in it cuts off what is in flight.
+    All of them leave a run that can be resumed.
 
     Raises RecipeError, PluginError, LockedError and JournalError before anything runs.
     """
     recipe = with_accept(as_recipe(recipe), accept)
-    plan = make_plan(recipe)
+    plan = plan or make_plan(recipe)
     with ExitStack() as stack:
         folder = None if directory is None else _folder(Path(directory))
         if folder is not None:

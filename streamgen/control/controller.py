@@ -203,6 +203,10 @@ class Controller:
 
     # Trials begin
 
+    def applied(self, settings: Mapping[str, Value]) -> Mapping[str, Value]:
+        """What the stages get of settings now: shares in the place of a mixture's theta."""
+        return self.space.applied(settings, self._observation())
+
     @property
     def _next(self) -> Next:
         return self.schedule.kind(len(self._trials) - self._epoch.trials, self._trials.end - self._epoch.tickets)
@@ -217,13 +221,17 @@ class Controller:
         if kind == "explore" and trials.halving.rungs and (promoted := trials.halving.next()) is not None:
             self._begun(trials.enlarge(promoted, self.hooks.clock()))
             return
-        observation = trials.outlook.observation(len(trials), trials.waiting, self.hooks.budget_left())
+        observation = self._observation()
         known = self._default if kind == "default" else self.schedule.pinned
         if known is not None:
             self._add(observation, kind, Proposal(settings=known))
         else:
             self._is_asking = True
             self._advisor.do(partial(self._asked, kind, observation), partial(self._answered, observation))
+
+    def _observation(self) -> Observation:
+        trials = self._trials
+        return trials.outlook.observation(len(trials), trials.waiting, self.hooks.budget_left())
 
     def _asked(self, kind: Kind, observation: Observation) -> Answer:
         """What the agent proposes, or recommends: called like all that asks it, after what it was told before."""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from streamgen.control.agent import Trial
 
 
 class Ranges:
@@ -34,3 +38,12 @@ class Ranges:
         if not 0 <= ticket < self.end:
             raise ValueError(f"ticket {ticket} belongs to no trial: the trials so far end before ticket {self.end}")
         return self._trials[bisect_right(self._starts, ticket) - 1]
+
+
+def cut_off(trials: Sequence[Trial], end: int) -> Iterator[Trial]:
+    """The trials without their tickets from `end` on; those that have no others are left out."""
+    for trial in trials:
+        left = [(first, min(count, end - first)) for first, count in trial.ranges if first < end]
+        if left:
+            rung = trial.rung - (len(trial.ranges) - len(left))
+            yield msgspec.structs.replace(trial, tickets=left[0][1], more=tuple(left[1:]), rung=rung)

@@ -84,6 +84,7 @@ INSERTS = {
         "INSERT OR REPLACE INTO letters (ticket, stage, record, columns, error, traceback) VALUES (?, ?, ?, ?, ?, ?)"
     ),
     "trials": "INSERT OR REPLACE INTO trials VALUES (?, ?)",
+    "dropped_trials": "DELETE FROM trials WHERE id >= ?",  # those that never began
     "rewards": "INSERT INTO rewards (trial, body) VALUES (?, ?)",
     "retunes": "INSERT OR REPLACE INTO retunes VALUES (?, ?)",
     "places": "INSERT OR REPLACE INTO places VALUES (?, ?)",
