@@ -97,7 +97,7 @@ def test_what_a_run_that_goes_on_did_now_is_told_apart_from_all_of_it(recipe: Pa
         (
             "fails",
             "raise KeyError(7)",
-            "no reward for 1 of 1 trials; the last of them: KeyError: 7",
+            "nothing was learned: all 1 rewards failed",
         ),
         ("knows", 'return {"n": 1.0}', "chosen          long-enough.min_words = 2"),
     ],
