@@ -1,4 +1,4 @@
-"""What candidates are worth: the reward that is expected of them, and what it teaches for later."""
+"""What candidates are worth asking for: the reward that is expected of them, and how much of it is in doubt."""
 
 from __future__ import annotations
 
@@ -7,34 +7,15 @@ import numpy as np
 from streamgen.control.encoding import Floats
 from streamgen.control.gaussian_process import Inputs, Posterior
 
-REFERENCES = 20
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
-WEIGHTS = WEIGHTS / WEIGHTS.sum()
 
+def worth(posterior: Posterior, at: Inputs, exploration: float) -> Floats:
+    """The mean, and `exploration` standard deviations (Srinivas et al. 2010), in units of the standardised rewards.
 
-def worth(posterior: Posterior, at: Inputs, horizon: float) -> Floats:
-    """The mean reward, and `horizon` times what knowing it adds to the best mean (Ryzhov, Powell and Frazier 2012).
-
-    The mean over the particles, in units of the standardised rewards.
+    The doubt is that of all particles together: their own, and that they are not of one mind. So it is large while the
+    hyper-parameters are not known, and shrinks with them. On the families of `python -m benchmarks tuning` (20
+    development seeds) strengths of 1.5, 2 and a cycle of four, Thompson sampling, information-directed sampling and
+    the knowledge gradient at four horizons had no less online regret.
     """
     seen = posterior.predict(at)
-    references = np.argsort(-seen.means.mean(0))[:REFERENCES]
-    between = posterior.between(seen, references)
-    noise = np.exp(2 * posterior.hyper.noise)
-    gained = knowledge_gradient(seen.means, seen.variances, between, seen.means[:, references], noise)
-    return np.asarray((seen.means + horizon * gained).mean(0))
-
-
-def knowledge_gradient(means: Floats, variances: Floats, between: Floats, levels: Floats, noise: Floats) -> Floats:
-    """How much the best posterior mean is expected to rise by one reward at each candidate (particles, candidates).
-
-    The best is sought among references (`levels` their means, `between` the covariances) and the candidate itself
-    (Frazier, Powell and Dayanik 2009), by Gauss-Hermite quadrature over the reward.
-    """
-    spread = np.sqrt(variances + noise[:, None])
-    slopes, own = between / spread[..., None], variances / spread
-    reached = np.zeros_like(means)
-    for node, weight in zip(NODES, WEIGHTS, strict=True):
-        best = (levels[:, None, :] + node * slopes).max(2)
-        reached += weight * np.maximum(best, means + node * own)
-    return np.asarray(reached - np.maximum(levels.max(1)[:, None], means))
+    doubt = np.sqrt(seen.variances.mean(0) + seen.means.var(0))
+    return np.asarray(seen.means.mean(0) + exploration * doubt)

@@ -1,4 +1,4 @@
-"""The agent `surrogate`: a Gaussian process learns what settings are worth, and weighs earning against learning."""
+"""The agent `surrogate`: a Gaussian process learns what settings are worth, and asks for what may well be the best."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from streamgen.control.candidates import first_point, neighbours, pool
 from streamgen.control.encoding import Encoding, Floats, Points
 from streamgen.control.evidence import Evidence, Told, noise_of, standardised
 from streamgen.control.gaussian_process import Inputs, Posterior, joined
-from streamgen.control.hyperparameters import PARTICLES, Population
+from streamgen.control.hyperparameters import FEW, PARTICLES, Population
 from streamgen.control.space import Space
 from streamgen.control.success import chances
 from streamgen.record import Value
 from streamgen.settings import Settings
 
-SEEN = 8  # particles that predict; all of them move
+SEEN, SEEN_LATER = 16, 8  # particles that predict, up to `FEW` rewards and then; all of them move
 WIDE, NEAR = 200, 100  # candidates
 FINER = ((0.05, 10), (0.02, 10))  # then neighbours of the best: how far, and how many each
 BEST = 4
@@ -28,12 +28,12 @@ STATE = "state"  # where a proposal's note keeps the state that it was made for
 
 
 class SurrogateSettings(Settings, frozen=True, kw_only=True):
-    """`horizon` is how many batches an improvement is expected to pay for, `first` the trials that are spread evenly.
+    """`exploration` is how many standard deviations a doubtful reward is hoped to be better than its mean.
 
-    A longer horizon explores more.
+    The first trials, `first` of them, are spread evenly.
     """
 
-    horizon: Annotated[float, msgspec.Meta(ge=0)] = 5.0
+    exploration: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     first: Annotated[int, msgspec.Meta(ge=1)] = 3
 
 
@@ -55,7 +55,7 @@ class Surrogate:
         self._posterior: Posterior | None = None
 
     def ask(self, observation: Observation) -> Proposal:
-        """The settings that are worth most: their expected reward, and what it teaches."""
+        """The settings that may well be the best: a high mean, or a doubtful one."""
         state = state_of(observation)
         if self._posterior is None or observation.step < self._settings.first:
             point = self._first_allowed(observation.step)
@@ -126,8 +126,9 @@ class Surrogate:
         """Predict by a few of the particles, others after every reward."""
         assert self._population is not None
         rng = np.random.default_rng([self._seed, self._evidence.count, 3])
-        chosen = rng.permutation(PARTICLES)[:SEEN]
-        self._posterior = Posterior(self._population.hyper(chosen), *self._data())
+        inputs, y, noise = self._data()
+        chosen = rng.permutation(PARTICLES)[: SEEN if len(y) <= FEW else SEEN_LATER]
+        self._posterior = Posterior(self._population.hyper(chosen), inputs, y, noise)
 
     def _data(self) -> tuple[Inputs, Floats, Floats]:
         rows = self._evidence.worked
@@ -160,7 +161,7 @@ class Surrogate:
         return self._allowed(points, values, rng)
 
     def _worth(self, posterior: Posterior, points: Points, state: Sequence[float], step: int) -> Floats:
-        values = worth(posterior, self._at(points, state, step), self._settings.horizon)
+        values = worth(posterior, self._at(points, state, step), self._settings.exploration)
         return self._discounted(values, points)
 
     def _discounted(self, values: Floats, points: Points) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streamgen.control.acquisition import knowledge_gradient
+from streamgen.control.acquisition import worth
 from streamgen.control.encoding import Floats
 from streamgen.control.gaussian_process import (
     JITTER,
@@ -93,18 +93,14 @@ def test_pending_trials_change_no_mean_and_lessen_the_doubt() -> None:
     assert (after[:, 0] < 0.5 * before[:, 0]).all()
 
 
-def test_the_knowledge_gradient_of_one_candidate_is_the_expected_improvement_of_a_normal() -> None:
-    # A candidate with the best mean and no correlation with a known reference: E max(0, s Z) = s / sqrt(2 pi).
-    means, variances, noise = np.array([[1.0]]), np.array([[0.75]]), np.array([0.25])
-    gained = knowledge_gradient(means, variances, np.zeros((1, 1, 1)), np.array([[1.0]]), noise)
-    assert gained[0, 0] == pytest.approx(0.75 / np.sqrt(2 * np.pi), rel=0.12)
-
-
-def test_nothing_is_gained_where_nothing_is_in_doubt_or_all_is_noise() -> None:
-    level = np.array([[1.0]])
-    for variance, noise in ((1e-10, 0.1), (0.5, 1e9)):
-        gained = knowledge_gradient(level, np.array([[variance]]), np.zeros((1, 1, 1)), level, np.array([noise]))
-        assert 0 <= gained[0, 0] < 1e-4
+def test_what_is_in_doubt_is_worth_more_by_its_deviation_and_by_what_the_particles_disagree() -> None:
+    posterior = Posterior(HYPER, ROWS, Y, EQUAL)
+    at = Inputs(np.array([[0.3, 0.4], [0.9, 0.1]]), np.array([[0], [1]]), np.full(2, 6.0))
+    seen = posterior.predict(at)
+    between = (seen.means[0] - seen.means[1]) ** 2 / 4
+    for strength in (0.0, 2.0):
+        expected = seen.means.mean(0) + strength * np.sqrt(seen.variances.mean(0) + between)
+        assert np.allclose(worth(posterior, at, strength), expected)
 
 
 def test_particles_come_to_the_hyper_parameters_that_made_the_rewards() -> None:
