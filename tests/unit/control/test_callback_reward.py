@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from threading import Event, get_ident
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from streamgen.control.callback import Callback, CallbackSettings
+from streamgen.control.reward import TrialFacts, answer_of, reward_of
 from streamgen.errors import RecipeError, RewardError, UnknownName
 from streamgen.record import Record
 
@@ -34,6 +36,24 @@ async def test_an_async_function_runs_on_the_event_loops_thread() -> None:
         return {"score": float(get_ident())}
 
     assert await callback(function).score(RECORDS, []) == {"score": float(get_ident())}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([0.5], "expected a dict of metrics, got list"),
+        (None, "got NoneType"),
+        ({"scores": 0.5}, "lack 'score'; did you mean 'scores'"),
+        ({}, "lack 'score'; none are known"),
+        ({"score": math.nan}, "must be a finite number, not nan"),
+        ({"score": "0.5"}, "must be a finite number"),
+    ],
+)
+async def test_an_answer_that_is_no_reward_is_refused_with_what_was_expected(answer: Any, message: str) -> None:
+    reward = callback(lambda records: answer)
+    metrics = await answer_of(reward, RECORDS, [], TrialFacts(tickets=2, accepted=2))
+    with pytest.raises(RewardError, match=message):
+        reward_of(metrics, reward.metric, 2)
 
 
 async def test_an_object_with_an_async_call_is_awaited() -> None:
