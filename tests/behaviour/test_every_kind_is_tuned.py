@@ -53,7 +53,7 @@ class Tuned:
         self.summary = streamgen.run(recipe, directory=folder / "run")
         assert self.summary.trials is not None
         self.trials = [result.trial for result in self.summary.trials.trials]
-        self.values = [trial.stage_settings.get(name) for trial in self.trials]
+        self.values: list[Any] = [trial.stage_settings.get(name) for trial in self.trials]
         assert all(result.reward is not None and not result.reward.failed for result in self.summary.trials.trials)
 
     def asked(self, trial: int) -> list[Request]:
