@@ -177,6 +177,8 @@ class Limiter:
             self._opening.give_back(2.0, -math.inf)  # one for it, and one more
         if self._auto is not None:
             self._auto.answered(pass_.number, now - pass_.at, used_tokens, self.in_flight, self._sent)
+        if self._is_told:
+            self._end_windows()
         if told is not None:
             self._hear(told, pass_, now + self._skew_s)
         self.in_flight -= 1
@@ -194,9 +196,9 @@ class Limiter:
         self._give_way(pass_, at, admitted, by_rate=by_rate, is_first=is_first)
         if is_first:
             self._stop_if_nothing_passes(told, at, admitted)
+        self._finish(pass_, at, 0.0)
         if told is not None:
             self._hear(told, pass_, at)
-        self._finish(pass_, at, 0.0)
 
     def failed(self, pass_: Pass, now: float, used_tokens: float, *, tells_load: bool) -> None:
         """The call failed in another way; timeouts and broken connections may come of too much load."""
@@ -211,6 +213,8 @@ class Limiter:
 
     def _finish(self, pass_: Pass, at: float, used: float) -> None:
         self.in_flight -= 1
+        if self._is_told:
+            self._end_windows()
         if self._tokens is not None and pass_.held is not None:
             self._tokens.settle(pass_.held, at, used)
 
@@ -251,6 +255,10 @@ class Limiter:
             self._stops += 1
             self._held_until = at + min(BELIEVED_S, max(0.0, wait_s) * self._stops)
             self._learned_pacer().resume(self._rate_before, self._held_until)
+
+    def _end_windows(self) -> None:
+        self._request_window.ended()
+        self._token_window.ended()
 
     def _hear(self, told: Told, pass_: Pass, at: float) -> None:
         since = self._sent - pass_.number - 1

@@ -18,14 +18,14 @@ class Window:
     a second: the reset moves away. Until that was seen, a window is taken for fixed.
     """
 
-    __slots__ = ("_at", "_is_long", "_is_rolling", "_left", "_per_s", "_reset_at", "_until")
+    __slots__ = ("_at", "_is_asking", "_is_long", "_is_rolling", "_left", "_per_s", "_reset_at", "_until")
 
     def __init__(self) -> None:
         self._left = math.inf
         self._at = -math.inf  # when that was told
         self._per_s = 0.0
         self._reset_at = self._until = -math.inf
-        self._is_rolling = self._is_long = False
+        self._is_rolling = self._is_long = self._is_asking = False
 
     def tell(
         self, limit: float | None, remaining: float | None, reset_s: float | None, since: float, now: float
@@ -64,6 +64,13 @@ class Window:
         self._left -= cost
         if self._is_long and now >= self._reset_at:
             self._reset_at = now + BELIEVED_S  # it should not be over yet: one call goes and asks
+            self._is_asking = True
+
+    def ended(self) -> None:
+        """A call came to its end: where it went to ask, all is forgotten, unless the server tells it anew."""
+        if self._is_asking:
+            self._is_asking = self._is_long = False
+            self._left = math.inf
 
     def give_back(self, cost: float) -> None:
         """Count what did not start after all."""
