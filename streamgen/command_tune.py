@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tomllib
 from datetime import date
+from os.path import relpath
 from pathlib import Path
 
 import msgspec
@@ -52,11 +53,12 @@ def tune_recipe(recipe: Recipe, out: Path | None, wish: Wish, write: Path | None
 def write_tuned(recipe: Recipe, found: Tuned, path: Path) -> None:
     """Write the recipe with the settings that were found, and where they come from. Raises RecipeError."""
     text = toml_text(tuned_recipe(recipe.raw, found.settings))
+    learned = Path(relpath(found.directory, path.absolute().parent)).as_posix()
     again = "" if found.again.value is None else f"; run again {len(found.reruns)} times: {_said(found.again)}"
     head = (
         f"# {found.name}, tuned by streamgen {__version__} on {date.today().isoformat()}: {found.trials} trials, "
         f"{found.cost.tokens:,} tokens{again}\n"
-        f"# To learn on: put the [controller] back, with warm_start = {msgspec.json.encode(found.directory).decode()}\n"
+        f"# To learn on: put the [controller] back, with warm_start = {msgspec.json.encode(learned).decode()}\n"
     )
     _check(text, path)
     with replacing(path) as partial:
