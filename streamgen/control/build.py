@@ -91,8 +91,10 @@ def build_controller(
 
 
 def build_agent(spec: ControllerSpec, space: Space, seed: int, path: str = "$.controller") -> Agent:
-    """The agent that the spec names, over the space."""
-    return make_agent(spec.agent, spec.options, space, seed, f"{path}.agent", f"{path}.options")
+    """The agent that the spec names, over the space; one that asks for it knows how many trials are planned."""
+    settings = registry.settings_type(registry.find("agents", spec.agent, f"{path}.agent"))
+    planned = {"trials": spec.trials} if settings and "trials" in settings.__struct_fields__ else {}
+    return make_agent(spec.agent, {**planned, **spec.options}, space, seed, f"{path}.agent", f"{path}.options")
 
 
 def make_agent(

@@ -17,7 +17,7 @@ HIDDEN = 24
 WEIGHTS = Path(__file__).with_name("weights") / "candidate.npz"
 BOLDNESS = 1.0
 """Standard deviations that count as much as a mean, before anything is learned: the best fixed UCB."""
-SHARPNESS = 10.0
+SHARPNESS = 25.0
 """How much likelier a candidate is whose score is a standard deviation of rewards higher, as a logarithm."""
 
 

@@ -10,6 +10,7 @@ import structlog
 
 from streamgen.control import features
 from streamgen.control.agent import Observation, Reward, Trial
+from streamgen.control.build import ControllerSpec, build_agent
 from streamgen.control.candidate_agent import FIRST, SHOWN, CandidateAgent
 from streamgen.control.candidate_learning import LISTED, WINDOW, Choice, Objective, advantages, choices_of
 from streamgen.control.candidate_policy import WEIGHTS, flattened, load, log_shares, prior, scores, shipped, unflattened
@@ -133,6 +134,13 @@ def test_without_jax_it_acts_and_says_once_that_it_does_not_learn(monkeypatch: p
         played(agent, range(1, 6))
     assert [line["log_level"] for line in logs] == ["warning"]
     assert "streamgen-llm[rl]" in logs[0]["event"]
+
+
+def test_a_recipe_tells_it_how_many_trials_are_planned() -> None:
+    spec = ControllerSpec(reward={}, space={}, agent="reinforce", trials=7)
+    assert build_agent(spec, SPACE, 1)._trials == 7  # type: ignore[attr-defined]
+    own = msgspec.structs.replace(spec, options={"trials": 9})
+    assert build_agent(own, SPACE, 1)._trials == 9  # type: ignore[attr-defined]
 
 
 def test_the_direct_policy_is_one_setting_away() -> None:

@@ -1,0 +1,1 @@
+"""Meta-training of the candidate policy: REINFORCE on simulated tuning problems, in JAX."""

@@ -1,0 +1,235 @@
+"""Episodes: the policy plays simulated problems, many at once."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.meta_training.problems import (
+    CHOICES,
+    COORDINATES,
+    MOST,
+    NORMALS,
+    STATES,
+    UNIFORMS,
+    Point,
+    Problem,
+    draw,
+    fails,
+    worth,
+)
+from benchmarks.meta_training.process import Bank, Belief, Trials, added, begun, believed, expected, predicted
+from streamgen.control import features, success
+from streamgen.control.candidate_agent import FIRST
+from streamgen.control.candidate_update import logits
+from streamgen.control.candidates import FLIPPED, INSET, MOVED, STEPS
+from streamgen.control.policy import Parameters
+
+WIDE, NEAR = 32, 16
+"""Candidates: in the proportion of those that the surrogate looks at."""
+BEST = 6
+COPIED = 0.1
+"""How often a candidate is a point that was tried."""
+DELAYS = (0.5, 0.1, 0.1, 0.1, 0.2)
+"""How often 0 to 4 trials are pending when one is asked for."""
+PERSISTENCE = 0.9
+"""Of an observed state, from batch to batch; its variance is 1."""
+
+
+class Steps(NamedTuple):
+    """What happened at each trial."""
+
+    features: jax.Array  # (candidates, FEATURES)
+    taken: jax.Array
+    likely: jax.Array  # the logarithm of how likely that was
+    decided: jax.Array  # 1 where the policy was asked
+    value: jax.Array
+    recommended: jax.Array  # what the recommendation was worth before the trial
+
+
+class Chance(NamedTuple):
+    """All that is random in a trial; drawn by NumPy at once, because many small draws are slow to compile."""
+
+    wide: jax.Array
+    drawn: jax.Array
+    near: jax.Array
+    moved: jax.Array
+    moves: jax.Array
+    flipped: jax.Array
+    gumbel: jax.Array
+    particles: jax.Array
+    noise: jax.Array
+    fails: jax.Array
+    walk: jax.Array
+
+
+class Luck(NamedTuple):
+    """All that is random in some problems and the episodes on them."""
+
+    uniforms: jax.Array  # (problems, UNIFORMS)
+    normals: jax.Array
+    delays: jax.Array  # (problems,)
+    firsts: jax.Array  # (problems, trials, COORDINATES)
+    turns: jax.Array  # (problems, CHOICES, values)
+    chances: Chance  # (problems * group, trials, ...)
+
+
+def luck(rng: np.random.Generator, problems: int, group: int, trials: int) -> Luck:
+    """The world's part is the same for all of a group: so the difference between two is what they did."""
+    shape = (problems * group, trials)
+
+    def uniform(*sizes: int) -> jax.Array:
+        return jnp.asarray(rng.random(sizes, np.float32))
+
+    def normal(*sizes: int) -> jax.Array:
+        return jnp.asarray(rng.standard_normal(sizes, np.float32))
+
+    def shared(array: jax.Array) -> jax.Array:
+        return jnp.repeat(array, group, axis=0)
+
+    chances = Chance(
+        wide=uniform(*shape, WIDE, COORDINATES),
+        drawn=uniform(*shape, WIDE + NEAR, CHOICES),
+        near=uniform(*shape, 3, NEAR),
+        moved=uniform(*shape, NEAR, COORDINATES),
+        moves=normal(*shape, NEAR, COORDINATES),
+        flipped=uniform(*shape, NEAR, CHOICES),
+        gumbel=-jnp.log(-jnp.log(jnp.clip(uniform(*shape, WIDE + NEAR), 1e-6, 1 - 1e-6))),
+        particles=uniform(*shape),
+        noise=shared(normal(problems, trials)),
+        fails=shared(uniform(problems, trials)),
+        walk=shared(normal(problems, trials, STATES)),
+    )
+    firsts = (INSET + (1 - 2 * INSET) * uniform(problems, trials, COORDINATES)).at[:, 0].set(0.5)
+    return Luck(
+        uniform(problems, UNIFORMS),
+        normal(problems, NORMALS),
+        jnp.asarray(rng.choice(len(DELAYS), problems, p=DELAYS)),
+        firsts,
+        uniform(problems, CHOICES, MOST[0]),
+        chances,
+    )
+
+
+class World(NamedTuple):
+    """What does not change during an episode."""
+
+    problem: Problem
+    bank: Bank
+    delay: jax.Array
+    firsts: jax.Array
+    turns: jax.Array
+
+
+def episodes(parameters: Parameters, banks: Bank, drawn: Luck, greedy: bool) -> Steps:
+    """Every problem, played by its group: arrays (problems * group, trials, ...)."""
+    group = drawn.chances.noise.shape[0] // drawn.delays.shape[0]
+    worlds = jax.vmap(partial(_world, banks))(*drawn[:-1])
+    repeated = jax.tree.map(lambda array: jnp.repeat(array, group, axis=0), worlds)
+    steps: Steps = jax.vmap(partial(_episode, parameters, greedy))(repeated, drawn.chances)
+    return steps
+
+
+def _world(
+    banks: Bank, uniforms: jax.Array, normals: jax.Array, delay: jax.Array, firsts: jax.Array, turns: jax.Array
+) -> World:
+    problem = draw(uniforms, normals)
+    bank = Bank(*(column[problem.used.sum().astype(int) - 1] for column in banks))
+    order = jnp.argsort(turns + (jnp.arange(MOST[0]) >= problem.sizes[:, None]), axis=1)
+    return World(problem, bank, delay, firsts * problem.used, order)
+
+
+def _episode(parameters: Parameters, greedy: bool, world: World, chances: Chance) -> Any:
+    step, trials = partial(_step, parameters, world, greedy), len(chances.noise)
+    start = (begun(len(world.bank.signal), trials), chances.walk[0] * world.problem.has_state)
+    _, steps = jax.lax.scan(step, start, (jnp.arange(trials), chances))
+    return steps
+
+
+def _step(
+    parameters: Parameters,
+    world: World,
+    greedy: bool,
+    carry: tuple[Trials, jax.Array],
+    at: tuple[jax.Array, Chance],
+) -> tuple[tuple[Trials, jax.Array], Steps]:
+    (past, state), (now, chance) = carry, at
+    problem, bank = world.problem, world.bank
+    told = jnp.maximum(now - world.delay, 0)
+    worked = (jnp.arange(len(past.c)) < told) * (1 - past.failed)
+    belief = believed(bank, past, told, now, chance.particles)
+    means = expected(belief, past, _with_state(past.x[:, :COORDINATES], state), past.c, now)
+    levels = jnp.where(worked > 0, means.mean(0), -jnp.inf)
+
+    u, c = _candidates(problem, past, levels, chance)
+    seen = _seen(problem, belief, past, (u, c), state, levels, now, told)
+    values = logits(parameters, seen)
+    taken = jnp.argmax(values + (0.0 if greedy else chance.gumbel))
+    decided = (worked.sum() >= FIRST) & (now >= FIRST)
+    turn = world.turns[jnp.arange(CHOICES), now % problem.sizes]
+    point = Point(jnp.where(decided, u[taken], world.firsts[now]), jnp.where(decided, c[taken], turn), state, now * 1.0)
+
+    value, failed = worth(problem, point), (chance.fails < fails(problem, point)) * 1.0
+    reward = value + problem.noise * chance.noise
+    best = jnp.argmax(levels)
+    recommended = worth(problem, Point(past.x[best, :COORDINATES], past.c[best], state, now * 1.0))
+    after = added(bank, past, now, jnp.concatenate([point.u, state]), point.c, reward, failed)
+    walked = PERSISTENCE * state + jnp.sqrt(1 - PERSISTENCE**2) * chance.walk * problem.has_state
+    likely = jax.nn.log_softmax(values)[taken]
+    return (after, walked), Steps(seen, taken, likely, decided * 1.0, value, jnp.where(worked.any(), recommended, 0.0))
+
+
+def _seen(
+    problem: Problem,
+    belief: Belief,
+    past: Trials,
+    points: tuple[jax.Array, jax.Array],
+    state: jax.Array,
+    levels: jax.Array,
+    now: jax.Array,
+    told: jax.Array,
+) -> jax.Array:
+    """What the policy sees of the candidates (candidates, FEATURES)."""
+    (u, c), coordinates = points, problem.used.sum()
+    means, variances = predicted(belief, past, _with_state(u, state), c, now)
+    incumbent = jnp.where(jnp.isfinite(levels.max()), levels.max(), 0.0)
+    noise = jnp.exp(2 * belief.bank.noise)
+    opinion = features.Opinion(means, variances, noise, belief.bank.forgetting, incumbent, belief.worst)
+    tried = features.Tried(past.x[:, :COORDINATES], past.c, (jnp.arange(len(past.c)) < now) * 1.0)
+    near = features.around(u, c, tried, chances_of(u, c, past, told), coordinates, jnp)
+    worked = jnp.isfinite(levels).sum() * 1.0
+    progress = features.Progress(now / len(past.c), worked, (now - told) * 1.0, coordinates)
+    own = features.own_features(opinion, near, features.setting(opinion, jnp), jnp)
+    common = features.common_features(opinion, progress, jnp)
+    return jnp.asarray(features.beside(own, jnp.concatenate([own.mean(0), common]), jnp))
+
+
+def _with_state(u: jax.Array, state: jax.Array) -> jax.Array:
+    return jnp.concatenate([u, jnp.broadcast_to(state, (len(u), STATES))], 1)
+
+
+def _candidates(problem: Problem, past: Trials, levels: jax.Array, chance: Chance) -> tuple[jax.Array, jax.Array]:
+    """Points from everywhere, and from around the best that were tried: as `candidates.pool` has them."""
+    drawn = (chance.drawn * problem.sizes).astype(jnp.int32)
+    number = jnp.clip(jnp.isfinite(levels).sum(), 1, BEST)
+    chosen = jax.lax.top_k(levels, BEST)[1][(chance.near[0] * number).astype(int)]
+    length = jnp.array(STEPS)[(chance.near[1] * len(STEPS)).astype(int)] * (chance.near[2] >= COPIED)
+    moves = length[:, None] * (chance.moved < MOVED) * chance.moves
+    near = jnp.clip(past.x[chosen, :COORDINATES] + moves, 0.0, 1.0)
+    near_c = jnp.where(chance.flipped < FLIPPED, drawn[WIDE:], past.c[chosen])
+    return jnp.concatenate([chance.wide, near]) * problem.used, jnp.concatenate([drawn[:WIDE], near_c])
+
+
+def chances_of(u: jax.Array, c: jax.Array, past: Trials, told: jax.Array) -> jax.Array:
+    """How likely a batch is to work, as `streamgen.control.success.chances` has it."""
+    is_told = (jnp.arange(len(past.c)) < told) * 1.0
+    worked = is_told * (1 - past.failed)
+    overall = jnp.minimum((worked.sum() + 1) / (is_told.sum() + 1), 1.0)
+    squares = ((u[:, None] - past.x[None, :, :COORDINATES]) ** 2).sum(2)
+    differ = (c[:, None] != past.c[None]).sum(2)
+    weights = jnp.exp(-0.5 * squares / success.REACH**2) * success.OTHER_CHOICE**differ * is_told
+    return jnp.asarray((weights @ worked + success.PRIOR * overall) / (weights.sum(1) + success.PRIOR))

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+pytest.importorskip("optax")
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks.meta_training.episodes import NEAR, WIDE, chances_of, luck
+from benchmarks.meta_training.problems import (
+    CHOICES,
+    COORDINATES,
+    NORMALS,
+    STATES,
+    UNIFORMS,
+    Point,
+    Problem,
+    draw,
+    worth,
+)
+from benchmarks.meta_training.process import ACTING, Bank, Trials, added, banks, begun, believed, expected, predicted
+from benchmarks.meta_training.training import Plan, advantages
+from streamgen.control.encoding import Points
+from streamgen.control.gaussian_process import Hyper, Inputs, Posterior, log_likelihood
+from streamgen.control.success import chances
+
+TRIALS, TOLD, BEGUN, FAILED = 8, 5, 7, 2
+
+
+def hypers(count: int) -> Hyper:
+    rng = np.random.default_rng(2)
+    return Hyper(
+        rng.normal(-0.3, 0.3, (count, COORDINATES + STATES)), rng.normal(0, 1, (count, CHOICES)),
+        rng.normal(0.2, 0.2, count), rng.normal(-0.8, 0.2, count), rng.normal(-6, 1, count),
+    )  # fmt: skip
+
+
+def tried(bank: Bank) -> Trials:
+    """BEGUN trials, of which TOLD are told and one of these has failed."""
+    rng = np.random.default_rng(3)
+    trials = begun(len(bank.signal), TRIALS)
+    add = jax.jit(added)
+    for row in range(BEGUN):
+        x, c = rng.random(COORDINATES + STATES), rng.integers(0, 2, CHOICES)
+        trials = add(bank, trials, row, jnp.array(x), jnp.array(c), rng.normal(), float(row == FAILED))
+    return trials
+
+
+def test_a_growing_factor_gives_the_surrogates_own_posterior_with_pending_and_failed_trials() -> None:
+    hyper = hypers(1)
+    bank = Bank(*(jnp.asarray(column) for column in hyper))
+    trials = tried(bank)
+    belief = believed(bank, trials, jnp.array(TOLD), jnp.array(BEGUN), jnp.array(0.5))
+    rng = np.random.default_rng(4)
+    x, c = rng.random((6, COORDINATES + STATES)), rng.integers(0, 2, (6, CHOICES))
+    means, variances = predicted(belief, trials, jnp.array(x), jnp.array(c), jnp.array(BEGUN))
+
+    rows = [row for row in range(TOLD) if row != FAILED]
+    values = np.asarray(trials.reward)[rows]
+    y = (values - values.mean()) / values.std()
+    known = Posterior(hyper, inputs(trials, rows), y, np.ones(len(rows)))
+    posterior = known.believing(inputs(trials, list(range(TOLD, BEGUN))))
+    seen = posterior.predict(Inputs(x, c, np.full(6, float(BEGUN))))
+    assert np.asarray(means)[0] == pytest.approx(seen.means[0], abs=0.01)
+    assert np.asarray(variances)[0] == pytest.approx(seen.variances[0], abs=0.01)
+    only = expected(belief, trials, jnp.array(x), jnp.array(c), jnp.array(BEGUN))
+    assert np.asarray(only) == pytest.approx(np.asarray(means), abs=1e-4)
+    assert float(belief.worst) == pytest.approx(y.min(), abs=1e-5)
+
+
+def test_particles_are_drawn_by_how_likely_they_make_the_rewards() -> None:
+    hyper = hypers(50)
+    bank = Bank(*(jnp.asarray(column) for column in hyper))
+    trials = tried(bank)
+    rows = [row for row in range(TOLD) if row != FAILED]
+    values = np.asarray(trials.reward)[rows]
+    y = (values - values.mean()) / values.std()
+    levels = log_likelihood(hyper, inputs(trials, rows), y, np.ones(len(rows)))
+    places = (np.arange(ACTING) + 0.5) / ACTING
+    chosen = np.searchsorted(np.cumsum(np.exp(levels - levels.max())) / np.exp(levels - levels.max()).sum(), places)
+    belief = believed(bank, trials, jnp.array(TOLD), jnp.array(BEGUN), jnp.array(0.5))
+    assert np.asarray(belief.bank.signal) == pytest.approx(hyper.signal[chosen], abs=1e-5)
+
+
+def inputs(trials: Trials, rows: list[int]) -> Inputs:
+    return Inputs(np.asarray(trials.x)[rows], np.asarray(trials.c)[rows], np.array(rows, dtype=float))
+
+
+def test_the_chance_to_work_is_the_surrogates() -> None:
+    trials = tried(Bank(*(jnp.asarray(column) for column in hypers(1))))
+    rng = np.random.default_rng(5)
+    u, c = rng.random((4, COORDINATES)), rng.integers(0, 2, (4, CHOICES))
+    told = Points(np.asarray(trials.x)[:TOLD, :COORDINATES], np.asarray(trials.c)[:TOLD])
+    worked = np.array([float(row != FAILED) for row in range(TOLD)])
+    found = chances_of(jnp.array(u), jnp.array(c), trials, jnp.array(TOLD))
+    assert np.asarray(found) == pytest.approx(chances(Points(u, c), told, worked), abs=1e-5)
+
+
+def test_problems_are_scaled_and_stay_within_their_size() -> None:
+    drawn = luck(np.random.default_rng(6), 40, 1, 3)
+    assert drawn.uniforms.shape == (40, UNIFORMS)
+    assert drawn.normals.shape == (40, NORMALS)
+    problems = jax.jit(jax.vmap(draw))(drawn.uniforms, drawn.normals)
+    coordinates = np.asarray(problems.used.sum(1))
+    assert coordinates.min() == 1
+    assert coordinates.max() == COORDINATES
+    assert np.asarray(problems.sizes).min(0).tolist() == [1, 1]
+    u = np.random.default_rng(7).random((200, COORDINATES))
+    rng = np.random.default_rng(8)
+
+    def at(problem: Problem) -> jax.Array:
+        c = jnp.array(rng.integers(0, 9, (200, CHOICES))) % problem.sizes
+        points = Point(u * problem.used, c, jnp.zeros((200, STATES)), jnp.zeros(200))
+        return jax.vmap(partial(worth, problem))(points)
+
+    values = np.asarray(jax.jit(jax.vmap(at))(problems))
+    assert abs(np.median(values.mean(1))) < 0.2
+    assert 0.5 < np.median(values.max(1)) < 1.3
+
+
+def test_the_same_luck_for_a_group_but_for_what_the_policy_draws() -> None:
+    drawn = luck(np.random.default_rng(9), 2, 3, 4).chances
+    assert drawn.noise[0].tolist() == drawn.noise[2].tolist() != drawn.noise[3].tolist()
+    assert drawn.gumbel.shape == (6, 4, WIDE + NEAR)
+    assert drawn.gumbel[0].tolist() != drawn.gumbel[1].tolist()
+
+
+def test_the_advantage_is_over_the_groups_mean_and_counts_what_comes_after() -> None:
+    from benchmarks.meta_training.episodes import Steps
+
+    plan = Plan(problems=1, group=2, recommended=0.0)
+    nothing = jnp.zeros((2, 3))
+    value = jnp.array([[0.0, 0.5, 0.0], [0.0, 0.0, 0.0]])
+    gain = np.asarray(advantages(Steps(nothing, nothing, nothing, nothing, value, nothing), plan))
+    assert gain[0] == pytest.approx(-gain[1])
+    assert gain[0, 0] == pytest.approx(gain[0, 1])
+    assert gain[0, 0] > 0
+    assert gain[0, 2] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_bank_is_drawn_from_the_surrogates_prior() -> None:
+    bank = banks(40, 0)
+    assert bank.length.shape == (COORDINATES, 40, COORDINATES + STATES)
+    assert np.asarray(bank.length[0, :, 1:COORDINATES]).tolist() == np.zeros((40, COORDINATES - 1)).tolist()
+    assert float(bank.length[7, :, :8].mean()) > float(bank.length[0, :, 0].mean())
