@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tuning": ("benchmarks.tuning.command:command", "agents beside Optuna and CMA-ES on simulated tuning problems"),
     "closed_loop": ("benchmarks.closed_loop.command:command", "agents tune a local model on a real task, equal tokens"),
     "meta_training": (
-        "benchmarks.meta_training.command:command",
+        "benchmarks.meta_training:command",
         "teaches the policy of the agent reinforce, from scratch",
     ),
     "table": ("benchmarks.table:command", "the table, the targets and the chart of what `run` has measured"),
