@@ -26,7 +26,7 @@ from benchmarks.meta_training.process import Bank, Belief, Trials, added, begun,
 from streamgen.control import features, success
 from streamgen.control.candidate_agent import FIRST
 from streamgen.control.candidate_update import logits
-from streamgen.control.candidates import FLIPPED, INSET, MOVED, STEPS
+from streamgen.control.candidates import FLIPPED, MOVED, STEPS, inner
 from streamgen.control.policy import Parameters
 
 WIDE, NEAR = 32, 16
@@ -92,7 +92,7 @@ def luck(rng: np.random.Generator, problems: int, group: int, trials: int) -> Lu
         return jnp.repeat(array, group, axis=0)
 
     chances = Chance(
-        wide=uniform(*shape, WIDE, COORDINATES),
+        wide=inner(uniform(*shape, WIDE, COORDINATES)),
         drawn=uniform(*shape, WIDE + NEAR, CHOICES),
         near=uniform(*shape, 3, NEAR),
         moved=uniform(*shape, NEAR, COORDINATES),
@@ -104,7 +104,7 @@ def luck(rng: np.random.Generator, problems: int, group: int, trials: int) -> Lu
         fails=shared(uniform(problems, trials)),
         walk=shared(normal(problems, trials, STATES)),
     )
-    firsts = (INSET + (1 - 2 * INSET) * uniform(problems, trials, COORDINATES)).at[:, 0].set(0.5)
+    firsts = inner(uniform(problems, trials, COORDINATES)).at[:, 0].set(0.5)
     return Luck(
         uniform(problems, UNIFORMS),
         normal(problems, NORMALS),

@@ -15,6 +15,7 @@ import numpy as np
 from benchmarks.meta_training.problems import CHOICES, COORDINATES, STATES
 from streamgen.control.gaussian_process import MEAN_VARIANCE, Hyper
 from streamgen.control.hyperparameters import PARTICLES, Population
+from streamgen.control.warping import log_slopes, unwarped, warped
 
 ACTING = 8
 NUGGET = 2e-3
@@ -28,9 +29,11 @@ class Bank(NamedTuple):
 
     length: jax.Array
     overlap: jax.Array
+    level: jax.Array
     signal: jax.Array
     noise: jax.Array
     forgetting: jax.Array
+    power: jax.Array
 
 
 class Trials(NamedTuple):
@@ -81,7 +84,18 @@ def covariance(bank: Bank, x: jax.Array, c: jax.Array, time: jax.Array, trials: 
     differ = (c[:, None] != trials.c[None]) * 1.0
     exponent = distance + jnp.einsum("pk,mnk->pmn", jnp.logaddexp(0.0, -bank.overlap), differ)
     exponent += jnp.exp(bank.forgetting)[:, None, None] * jnp.abs(time - jnp.arange(len(trials.x)))
-    return (1 + distance + squares / 3) * jnp.exp(2 * bank.signal[:, None, None] - exponent) + MEAN_VARIANCE
+    k = (1 + distance + squares / 3) * jnp.exp(2 * bank.signal[:, None, None] - exponent)
+    return k + MEAN_VARIANCE + jnp.einsum("pk,mnk->pmn", levels(bank), 1 - differ)
+
+
+def levels(bank: Bank) -> jax.Array:
+    """Variances of what the choices add (particles, CHOICES)."""
+    return jnp.exp(2 * (bank.level + bank.signal[:, None]))
+
+
+def _variance(bank: Bank) -> jax.Array:
+    """Of a reward, before anything is told (particles,)."""
+    return jnp.exp(2 * bank.signal) + MEAN_VARIANCE + levels(bank).sum(1)
 
 
 def added(
@@ -91,7 +105,7 @@ def added(
     before = jnp.arange(len(trials.x)) < at
     known = covariance(bank, x[None], c[None], at, trials)[:, 0] * before
     part = jnp.einsum("pij,pj->pi", trials.inverse, known)
-    own = jnp.exp(2 * bank.signal) + MEAN_VARIANCE + jnp.exp(2 * bank.noise) + NUGGET + LOST * failed
+    own = _variance(bank) + jnp.exp(2 * bank.noise) + NUGGET + LOST * failed
     pivot = jnp.sqrt(jnp.maximum(own - (part**2).sum(1), NUGGET))
     row = -jnp.einsum("pi,pij->pj", part, trials.inverse) / pivot[:, None]
     row = jnp.where(jnp.arange(len(trials.x)) == at, 1 / pivot[:, None], row)
@@ -109,7 +123,7 @@ class Belief(NamedTuple):
 
     bank: Bank
     inverse: jax.Array
-    weights: jax.Array  # (particles, trials): the inverse times the rewards
+    weights: jax.Array  # (particles, trials): the inverse times the warped rewards
     begun: jax.Array
     worst: jax.Array
 
@@ -121,10 +135,12 @@ def believed(bank: Bank, trials: Trials, told: jax.Array, begun_: jax.Array, pla
     mean = (trials.reward * counts).sum() / number
     spread = jnp.sqrt((((trials.reward - mean) * counts) ** 2).sum() / number)
     scaled = (trials.reward - mean) * counts / jnp.maximum(spread, 1e-3)
-    solved = jnp.einsum("pij,j->pi", trials.inverse, scaled) * (jnp.arange(len(scaled)) < told)
+    power = bank.power[:, None]
+    z = warped(scaled, power, jnp) * counts
+    solved = jnp.einsum("pij,pj->pi", trials.inverse, z) * (jnp.arange(len(scaled)) < told)
     pivots = jnp.diagonal(trials.inverse, axis1=1, axis2=2)
-    level = -0.5 * (solved**2).sum(1) + (jnp.log(jnp.where(counts > 0, pivots, 1.0))).sum(1)
-    shares = jnp.cumsum(jax.nn.softmax(level))
+    likely = -0.5 * (solved**2).sum(1) + (jnp.log(jnp.where(counts > 0, pivots, 1.0))).sum(1)
+    shares = jnp.cumsum(jax.nn.softmax(likely + (log_slopes(scaled, power, jnp) * counts).sum(1)))
     places = (jnp.arange(ACTING) + place) / ACTING
     chosen = jnp.clip(jnp.searchsorted(shares, places), 0, len(shares) - 1)
     inverse = trials.inverse[chosen]
@@ -134,7 +150,8 @@ def believed(bank: Bank, trials: Trials, told: jax.Array, begun_: jax.Array, pla
 
 def expected(belief: Belief, trials: Trials, x: jax.Array, c: jax.Array, time: jax.Array) -> jax.Array:
     """Means (particles, points)."""
-    return jnp.einsum("pmj,pj->pm", _known(belief, trials, x, c, time), belief.weights)
+    middles = jnp.einsum("pmj,pj->pm", _known(belief, trials, x, c, time), belief.weights)
+    return jnp.asarray(unwarped(middles, belief.bank.power[:, None], jnp))
 
 
 def predicted(
@@ -143,9 +160,11 @@ def predicted(
     """Means and variances (particles, points)."""
     known = _known(belief, trials, x, c, time)
     part = jnp.einsum("pmj,pij->pmi", known, belief.inverse)
-    prior = jnp.exp(2 * belief.bank.signal)[:, None] + MEAN_VARIANCE
-    means = jnp.einsum("pmj,pj->pm", known, belief.weights)
-    return means, jnp.maximum(prior - (part**2).sum(2), 1e-10)
+    deviations = jnp.sqrt(jnp.maximum(_variance(belief.bank)[:, None] - (part**2).sum(2), 1e-10))
+    middles = jnp.einsum("pmj,pj->pm", known, belief.weights)
+    power = belief.bank.power[:, None]
+    means = unwarped(middles, power, jnp)
+    return means, (unwarped(middles + deviations, power, jnp) - means) ** 2
 
 
 def _known(belief: Belief, trials: Trials, x: jax.Array, c: jax.Array, time: jax.Array) -> jax.Array:

@@ -18,17 +18,12 @@ from streamgen.errors import UnknownName
 def ours(name: str, world: World, seed: int, options: dict[str, object] | None = None) -> Agent:
     """An agent of the registry, with its default settings but for `options`."""
     factory = registry.find("agents", name)
-    given = []
-    if options:
-        given.append(_converted(name, registry.settings_type(factory), options))
+    settings = registry.settings_type(factory)
+    if settings is None and options:
+        raise UnknownName(f"option of the agent {name!r}", next(iter(options)), ())
+    given = [] if settings is None else [msgspec.convert(options or {}, settings)]
     agent: Agent = factory(world.space, seed, *given)
     return agent
-
-
-def _converted(name: str, settings: type[msgspec.Struct] | None, options: dict[str, object]) -> msgspec.Struct:
-    if settings is None:
-        raise UnknownName(f"option of the agent {name!r}", next(iter(options)), ())
-    return msgspec.convert(options, settings)
 
 
 class Contender(NamedTuple):

@@ -13,8 +13,8 @@ def worth(posterior: Posterior, at: Inputs, exploration: float) -> Floats:
 
     The doubt is that of all particles together: their own, and that they are not of one mind. So it is large while the
     hyper-parameters are not known, and shrinks with them. On the families of `python -m benchmarks tuning` (20
-    development seeds) strengths of 1.5, 2 and a cycle of four, Thompson sampling, information-directed sampling and
-    the knowledge gradient at four horizons had no less online regret.
+    development seeds) a strength that grows with the step or goes round in a cycle, Thompson sampling,
+    information-directed sampling and the knowledge gradient at four horizons had no less online regret.
     """
     seen = posterior.predict(at)
     doubt = np.sqrt(seen.variances.mean(0) + seen.means.var(0))

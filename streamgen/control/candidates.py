@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from streamgen.control.encoding import Encoding, Floats, Points
+from streamgen.control.features import Array
 from streamgen.control.halton import Halton
 
-INSET = 0.1  # of a range at either end: the first points stay away from the borders, where most of a cube's volume is
+INSET = 0.15
+"""Of a range at either end: points drawn anywhere stay away from the borders, where most of a cube's volume is and
+most in doubt. Neighbours of good points go there.
+"""
 STEPS = (0.03, 0.1, 0.25)  # of the range: how far a neighbour may be
 MOVED = 0.7  # the share of a neighbour's coordinates that differ
 AGAIN = 20  # of the tried ones are candidates again
@@ -19,20 +23,25 @@ def first_point(encoding: Encoding, seed: int, step: int) -> Points:
     orders = [np.random.default_rng([seed, number]).permutation(size) for number, size in enumerate(encoding.sizes)]
     c = np.array([order[step % len(order)] for order in orders], dtype=np.int64)
     spread = np.array(Halton(encoding.continuous, seed).point(step))
-    u = INSET + (1 - 2 * INSET) * spread if step else np.full(encoding.continuous, 0.5)
-    return encoding.snap(u, c)
+    return encoding.snap(inner(spread) if step else np.full(encoding.continuous, 0.5), c)
+
+
+def inner(u: Array) -> Array:
+    """The points, drawn towards the middle by the inset."""
+    return INSET + (1 - 2 * INSET) * u
 
 
 def pool(encoding: Encoding, tried: Points, means: Floats, rng: np.random.Generator, wide: int, near: int) -> Points:
     """Candidates: `wide` anywhere, `near` around the tried points with the best means, and the best tried ones."""
-    anywhere = encoding.draw(rng, wide)
+    drawn = encoding.draw(rng, wide)
+    anywhere = encoding.snap(inner(drawn.u), drawn.c)
     best = np.argsort(-means)
     around = rng.choice(best[:6], near)
     moved = rng.random((near, encoding.continuous)) < MOVED
     u = tried.u[around] + moved * rng.choice(STEPS, (near, 1)) * rng.standard_normal(moved.shape)
     flipped = rng.random((near, len(encoding.sizes))) < FLIPPED
-    drawn = (rng.random(flipped.shape) * encoding.sizes).astype(np.int64)
-    neighbours = encoding.snap(u, np.where(flipped, drawn, tried.c[around]))
+    others = (rng.random(flipped.shape) * encoding.sizes).astype(np.int64)
+    neighbours = encoding.snap(u, np.where(flipped, others, tried.c[around]))
     again = Points(tried.u[best[:AGAIN]], tried.c[best[:AGAIN]])
     return stacked(anywhere, neighbours, again)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from streamgen.control.encoding import Floats, Ints
+from streamgen.control.warping import log_slopes, unwarped, warped
 
 MEAN_VARIANCE = 4.0
 """Prior variance of the constant mean, of rewards scaled to a variance of 1.
@@ -37,19 +38,25 @@ def joined(*parts: Inputs) -> Inputs:
 
 
 class Hyper(NamedTuple):
-    """Hyper-parameters, a row a particle: logarithms; `overlap` is the log odds of two choices' correlation."""
+    """Hyper-parameters, a row a particle: logarithms, but for `power`, which says how the rewards are warped.
+
+    `overlap` is the log odds of two choices' correlation, `level` the deviation of what a choice adds everywhere, in
+    those of `signal`.
+    """
 
     length: Floats  # (particles, coordinates)
     overlap: Floats  # (particles, choices)
+    level: Floats  # (particles, choices)
     signal: Floats  # (particles,)
     noise: Floats
     forgetting: Floats
+    power: Floats
 
     @classmethod
     def of(cls, theta: Floats, choices: int) -> Hyper:
         """The columns of a matrix, by their meaning."""
-        numbers = theta.shape[1] - choices - 3
-        return cls(theta[:, :numbers], theta[:, numbers : numbers + choices], *theta[:, numbers + choices :].T)
+        *wide, rest = np.split(theta, np.cumsum([theta.shape[1] - 2 * choices - 4, choices, choices]), axis=1)
+        return cls(*wide, *rest.T)
 
     def rows(self, some: slice) -> Hyper:
         """Some of the particles."""
@@ -60,7 +67,8 @@ def covariance(hyper: Hyper, a: Inputs, b: Inputs) -> Floats:
     """Prior covariances (particles, len(a), len(b)), the constant mean's included.
 
     Matern-5/2 with a length scale a coordinate (ARD), times a correlation for each choice that differs, times
-    forgetting, exp(-rate |t - t'|) (Rasmussen and Williams 2006, 4.2.1; Bogunovic et al. 2016).
+    forgetting, exp(-rate |t - t'|) (Rasmussen and Williams 2006, 4.2.1; Bogunovic et al. 2016). And a level for each
+    choice: what one reward tells of it holds wherever it is chosen.
     """
     k = np.empty((len(hyper.signal), len(a.x), len(b.x)))
     for some in _chunks(len(k), len(a.x) * len(b.x)):
@@ -86,22 +94,30 @@ def _fill(k: Floats, hyper: Hyper, a: Inputs, b: Inputs) -> None:
     np.subtract(2 * hyper.signal[:, None, None], exponent, out=exponent)
     k *= np.exp(exponent, out=exponent)
     k += MEAN_VARIANCE
+    for choice, variance in enumerate(_levels(hyper).T):
+        k += variance[:, None, None] * (a.c[:, None, choice] == b.c[:, choice])
+
+
+def _levels(hyper: Hyper) -> Floats:
+    """Variances of what the choices add (particles, choices)."""
+    return np.exp(2 * (hyper.level + hyper.signal[:, None]))
 
 
 def log_likelihood(hyper: Hyper, inputs: Inputs, y: Floats, noise: Floats) -> Floats:
     """The log of the marginal likelihood of each particle, but for a constant; `noise` scales each row's variance."""
-    n = len(y)
-    levels = np.empty(len(hyper.signal))
+    n, power = len(y), hyper.power[:, None]
+    z: Floats = warped(y, power)
+    levels: Floats = log_slopes(y, power).sum(1)
     for some in _chunks(len(levels), n * n):
         bordered = np.empty((len(levels[some]), n + 1, n + 1))
         _fill(bordered[:, :n, :n], hyper.rows(some), inputs, inputs)
         _add_noise(bordered, hyper.rows(some), noise)
-        # The last row of the factor of [[K, y], [y', large]] is the solution of L z = y.
-        bordered[:, n, :n] = y
+        # The last row of the factor of [[K, z], [z', large]] is the solution of L x = z.
+        bordered[:, n, :n] = z[some]
         bordered[:, n, n] = 1e12
         factor = np.linalg.cholesky(bordered)
         logs = np.log(np.diagonal(factor, axis1=1, axis2=2)[:, :n]).sum(1)
-        levels[some] = -0.5 * (factor[:, n, :n] ** 2).sum(1) - logs
+        levels[some] -= 0.5 * (factor[:, n, :n] ** 2).sum(1) + logs
     return levels
 
 
@@ -112,25 +128,29 @@ def _chunks(particles: int, each: int) -> Iterator[slice]:
 
 
 class Prediction(NamedTuple):
-    """What a posterior says of some points, a row a particle."""
+    """What a posterior says of some points, a row a particle; `slopes` are those of the rewards over the warped."""
 
     at: Inputs
     means: Floats
     variances: Floats
+    slopes: Floats
     known: Floats
     explained: Floats
 
 
 class Posterior:
-    """What rewards tell about settings, for each particle; rewards may differ between particles."""
+    """What rewards tell about settings, for each particle; rewards may differ between particles.
+
+    Means are medians, and deviations reach one of the warped rewards upwards: what a bold guess may hope for.
+    """
 
     def __init__(self, hyper: Hyper, inputs: Inputs, y: Floats, noise: Floats) -> None:
         self.hyper, self.inputs = hyper, inputs
-        self._y, self._noise = y, noise
+        self._y, self._noise, self._power = y, noise, hyper.power[:, None]
         k = covariance(hyper, inputs, inputs)
         _add_noise(k, hyper, noise)
         self._inverse = np.linalg.inv(k)
-        self._weights = self._inverse @ y[..., None] if y.ndim > 1 else self._inverse @ y[:, None]
+        self._weights = self._inverse @ warped(y, self._power)[..., None]
 
     @property
     def worst(self) -> float:
@@ -138,7 +158,7 @@ class Posterior:
         return float(self._y.min())
 
     def believing(self, pending: Inputs) -> Posterior:
-        """The posterior if each of the pending trials brought the mean that is expected of it."""
+        """The posterior if each of the pending trials brought what is expected of it."""
         told = np.broadcast_to(self._y, (len(self.hyper.signal), self._y.shape[-1]))
         y = np.concatenate([told, self.mean(pending)], axis=1)
         return Posterior(
@@ -146,22 +166,27 @@ class Posterior:
         )
 
     def mean(self, at: Inputs) -> Floats:
-        """Posterior means (particles, points)."""
-        return np.asarray((covariance(self.hyper, at, self.inputs) @ self._weights)[..., 0])
+        """What is expected (particles, points)."""
+        z = (covariance(self.hyper, at, self.inputs) @ self._weights)[..., 0]
+        return np.asarray(unwarped(z, self._power))
 
     def predict(self, at: Inputs) -> Prediction:
         """Means and variances at some points, and what is needed for their covariances."""
         known = covariance(self.hyper, at, self.inputs)
         explained = known @ self._inverse
-        prior = np.exp(2 * self.hyper.signal)[:, None] + MEAN_VARIANCE
-        variances = np.maximum(prior - np.einsum("pmn,pmn->pm", explained, known), 1e-10)
-        return Prediction(at, (known @ self._weights)[..., 0], variances, known, explained)
+        prior = np.exp(2 * self.hyper.signal) + MEAN_VARIANCE + _levels(self.hyper).sum(1)
+        deviations = np.sqrt(np.maximum(prior[:, None] - np.einsum("pmn,pmn->pm", explained, known), 1e-10))
+        middles = (known @ self._weights)[..., 0]
+        means = unwarped(middles, self._power)
+        upwards = unwarped(middles + deviations, self._power) - means
+        return Prediction(at, means, upwards**2, upwards / deviations, known, explained)
 
     def between(self, seen: Prediction, chosen: Ints) -> Floats:
         """Covariances (particles, points, chosen) of all points with some of them."""
         at = seen.at
         prior = covariance(self.hyper, at, Inputs(at.x[chosen], at.c[chosen], at.t[chosen]))
         prior -= seen.explained @ seen.known[:, chosen].transpose(0, 2, 1)
+        prior *= seen.slopes[:, :, None] * seen.slopes[:, None, chosen]
         return prior
 
 

@@ -27,20 +27,25 @@ Of three and of eight moves (with 8 and 16 particles that predict), eight had 5 
 # the families of `python -m benchmarks tuning` (development seeds).
 LENGTH, STATE_LENGTH = (0.55, 0.35), (1.5, 1.0)
 ODDS = (1.0, 1.0)  # of the correlation between two choices: odds of 1 are a correlation of a half
+LEVEL = (0.3, 0.7)
 SIGNAL, NOISE, FORGETTING = (1.5, 0.5), (0.2, 0.8), (0.0005, 1.0)
+POWER = (1.0, 0.3)
+"""Mean and deviation: it is no logarithm."""
 
 
 class Population:
     """Particles that follow the posterior: differential-evolution MCMC (ter Braak 2006), one half moves by the other.
 
-    `width` is how many coordinates and state values there are, `theta` a row of logarithms for each particle.
+    `width` is how many coordinates and state values there are, `theta` a row for each particle:
+    the columns of `Hyper`.
     """
 
     def __init__(self, coordinates: int, states: int, choices: int, rng: np.random.Generator) -> None:
         self.width, self._choices = coordinates + states, choices
-        priors = [LENGTH] * coordinates + [STATE_LENGTH] * states + [ODDS] * choices + [SIGNAL, NOISE, FORGETTING]
+        wide = [LENGTH] * coordinates + [STATE_LENGTH] * states + [ODDS] * choices + [LEVEL] * choices
+        priors = [*wide, SIGNAL, NOISE, FORGETTING, POWER]
         self._median, self._scale = np.array(priors).T
-        self._median = np.log(self._median)
+        self._median[:-1] = np.log(self._median[:-1])
         # Distances grow with the root of the number of coordinates, and so do the scales that are likely.
         self._median[:coordinates] += 0.25 * np.log(max(1.0, coordinates / 2))
         self.theta: Floats = self._median + self._scale * rng.standard_normal((PARTICLES, len(priors)))

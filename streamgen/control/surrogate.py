@@ -33,7 +33,7 @@ class SurrogateSettings(Settings, frozen=True, kw_only=True):
     The first trials, `first` of them, are spread evenly.
     """
 
-    exploration: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    exploration: Annotated[float, msgspec.Meta(ge=0)] = 1.4
     first: Annotated[int, msgspec.Meta(ge=1)] = 3
 
 

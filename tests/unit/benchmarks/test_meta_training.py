@@ -10,7 +10,7 @@ pytest.importorskip("optax")
 import jax
 import jax.numpy as jnp
 
-from benchmarks.meta_training.episodes import NEAR, WIDE, chances_of, luck
+from benchmarks.meta_training.episodes import NEAR, WIDE, Steps, chances_of, luck
 from benchmarks.meta_training.problems import (
     CHOICES,
     COORDINATES,
@@ -35,7 +35,8 @@ def hypers(count: int) -> Hyper:
     rng = np.random.default_rng(2)
     return Hyper(
         rng.normal(-0.3, 0.3, (count, COORDINATES + STATES)), rng.normal(0, 1, (count, CHOICES)),
-        rng.normal(0.2, 0.2, count), rng.normal(-0.8, 0.2, count), rng.normal(-6, 1, count),
+        rng.normal(-0.7, 0.3, (count, CHOICES)), rng.normal(0.2, 0.2, count), rng.normal(-0.8, 0.2, count),
+        rng.normal(-6, 1, count), rng.normal(1, 0.4, count),
     )  # fmt: skip
 
 
@@ -129,17 +130,32 @@ def test_the_same_luck_for_a_group_but_for_what_the_policy_draws() -> None:
     assert drawn.gumbel[0].tolist() != drawn.gumbel[1].tolist()
 
 
-def test_the_advantage_is_over_the_groups_mean_and_counts_what_comes_after() -> None:
-    from benchmarks.meta_training.episodes import Steps
+def steps_of(value: list[list[float]], recommended: list[list[float]]) -> Steps:
+    nothing = jnp.zeros((len(value), len(value[0])))
+    return Steps(nothing, nothing, nothing, nothing, jnp.array(value), jnp.array(recommended))
 
-    plan = Plan(problems=1, group=2, recommended=0.0)
-    nothing = jnp.zeros((2, 3))
-    value = jnp.array([[0.0, 0.5, 0.0], [0.0, 0.0, 0.0]])
-    gain = np.asarray(advantages(Steps(nothing, nothing, nothing, nothing, value, nothing), plan))
-    assert gain[0] == pytest.approx(-gain[1])
-    assert gain[0, 0] == pytest.approx(gain[0, 1])
-    assert gain[0, 0] > 0
-    assert gain[0, 2] == pytest.approx(0, abs=1e-6)
+
+def test_the_advantage_is_over_the_groups_mean_and_counts_what_comes_after() -> None:
+    plan = Plan(problems=1, group=2, recommended=0.0, discount=0.5)
+    none = [[0.0] * 4] * 2
+    gain = np.asarray(advantages(steps_of([[0.0, 0.0, 0.5, 0.0], [0.0] * 4], none), plan))
+    assert gain[0] == pytest.approx(-gain[1], abs=1e-4)
+    assert gain[0, 1] == pytest.approx(2 * gain[0, 0], rel=1e-3)
+    assert gain[0, 2] == pytest.approx(2 * gain[0, 1], rel=1e-3)
+    assert gain[0, 3] == pytest.approx(0, abs=1e-4)
+    assert gain[0, 2] > 0
+
+
+def test_what_was_known_before_a_choice_is_no_merit_of_it() -> None:
+    plan = Plan(problems=4, group=5, recommended=0.0, discount=0.0)
+    rng = np.random.default_rng(1)
+    value = rng.random((20, 3)) * 0.01
+    recommended = np.repeat(rng.random((20, 1)), 3, axis=1)
+    merit = np.asarray(advantages(steps_of(value.tolist(), recommended.tolist()), plan))
+    lucky = np.asarray(advantages(steps_of((value + 0.5 * recommended).tolist(), recommended.tolist()), plan))
+    centred = (recommended.reshape(4, 5, 3) - recommended.reshape(4, 5, 3).mean(1, keepdims=True)).reshape(20, 3)
+    assert merit.std() == pytest.approx(lucky.std(), rel=0.05)
+    assert np.abs((lucky * centred).mean(0)).max() < 0.02
 
 
 def test_the_bank_is_drawn_from_the_surrogates_prior() -> None:

@@ -13,7 +13,17 @@ from streamgen.control.agent import Observation, Reward, Trial
 from streamgen.control.build import ControllerSpec, build_agent
 from streamgen.control.candidate_agent import FIRST, SHOWN, CandidateAgent
 from streamgen.control.candidate_learning import LISTED, WINDOW, Choice, Objective, advantages, choices_of
-from streamgen.control.candidate_policy import WEIGHTS, flattened, load, log_shares, prior, scores, shipped, unflattened
+from streamgen.control.candidate_policy import (
+    BOLDNESS,
+    WEIGHTS,
+    flattened,
+    load,
+    log_shares,
+    prior,
+    scores,
+    shipped,
+    unflattened,
+)
 from streamgen.control.parameters import Categorical, Float, Int, Simplex
 from streamgen.control.policy_agent import PolicyAgent
 from streamgen.control.reinforce import ReinforceSettings, reinforce
@@ -150,7 +160,7 @@ def test_the_direct_policy_is_one_setting_away() -> None:
 def test_the_prior_is_the_upper_confidence_bound_where_nothing_fails() -> None:
     seen = np.random.default_rng(1).normal(size=(5, features.FEATURES))
     seen[:, features.CHANCE] = 1.0
-    expected = seen[:, features.GAP] + seen[:, features.DEVIATION]
+    expected = seen[:, features.GAP] + BOLDNESS * seen[:, features.DEVIATION]
     assert scores(prior(np.random.default_rng(2)), seen) == pytest.approx(expected)
     seen[:, features.CHANCE], seen[:, features.RANGE] = 0.0, 2.0
     assert scores(prior(np.random.default_rng(2)), seen) == pytest.approx([-2.0] * 5)
