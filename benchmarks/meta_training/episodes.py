@@ -43,10 +43,6 @@ PERSISTENCE = 0.9
 class Steps(NamedTuple):
     """What happened at each trial."""
 
-    features: jax.Array  # (candidates, FEATURES)
-    taken: jax.Array
-    likely: jax.Array  # the logarithm of how likely that was
-    decided: jax.Array  # 1 where the policy was asked
     value: jax.Array
     recommended: jax.Array  # what the recommendation was worth before the trial
 
@@ -60,7 +56,6 @@ class Chance(NamedTuple):
     moved: jax.Array
     moves: jax.Array
     flipped: jax.Array
-    gumbel: jax.Array
     particles: jax.Array
     noise: jax.Array
     fails: jax.Array
@@ -75,21 +70,18 @@ class Luck(NamedTuple):
     delays: jax.Array  # (problems,)
     firsts: jax.Array  # (problems, trials, COORDINATES)
     turns: jax.Array  # (problems, CHOICES, values)
-    chances: Chance  # (problems * group, trials, ...)
+    chances: Chance  # (problems, trials, ...)
 
 
-def luck(rng: np.random.Generator, problems: int, group: int, trials: int) -> Luck:
-    """The world's part is the same for all of a group: so the difference between two is what they did."""
-    shape = (problems * group, trials)
+def luck(rng: np.random.Generator, problems: int, trials: int) -> Luck:
+    """What two policies meet alike: the difference between their episodes is what they did."""
+    shape = (problems, trials)
 
     def uniform(*sizes: int) -> jax.Array:
         return jnp.asarray(rng.random(sizes, np.float32))
 
     def normal(*sizes: int) -> jax.Array:
         return jnp.asarray(rng.standard_normal(sizes, np.float32))
-
-    def shared(array: jax.Array) -> jax.Array:
-        return jnp.repeat(array, group, axis=0)
 
     chances = Chance(
         wide=inner(uniform(*shape, WIDE, COORDINATES)),
@@ -98,11 +90,10 @@ def luck(rng: np.random.Generator, problems: int, group: int, trials: int) -> Lu
         moved=uniform(*shape, NEAR, COORDINATES),
         moves=normal(*shape, NEAR, COORDINATES),
         flipped=uniform(*shape, NEAR, CHOICES),
-        gumbel=-jnp.log(-jnp.log(jnp.clip(uniform(*shape, WIDE + NEAR), 1e-6, 1 - 1e-6))),
         particles=uniform(*shape),
-        noise=shared(normal(problems, trials)),
-        fails=shared(uniform(problems, trials)),
-        walk=shared(normal(problems, trials, STATES)),
+        noise=normal(*shape),
+        fails=uniform(*shape),
+        walk=normal(*shape, STATES),
     )
     firsts = inner(uniform(problems, trials, COORDINATES)).at[:, 0].set(0.5)
     return Luck(
@@ -125,12 +116,10 @@ class World(NamedTuple):
     turns: jax.Array
 
 
-def episodes(parameters: Parameters, banks: Bank, drawn: Luck, greedy: bool) -> Steps:
-    """Every problem, played by its group: arrays (problems * group, trials, ...)."""
-    group = drawn.chances.noise.shape[0] // drawn.delays.shape[0]
+def episodes(parameters: Parameters, banks: Bank, drawn: Luck) -> Steps:
+    """Every problem, played by a policy of its own, which takes what it likes best: arrays (problems, trials)."""
     worlds = jax.vmap(partial(_world, banks))(*drawn[:-1])
-    repeated = jax.tree.map(lambda array: jnp.repeat(array, group, axis=0), worlds)
-    steps: Steps = jax.vmap(partial(_episode, parameters, greedy))(repeated, drawn.chances)
+    steps: Steps = jax.vmap(_episode)(parameters, worlds, drawn.chances)
     return steps
 
 
@@ -143,8 +132,8 @@ def _world(
     return World(problem, bank, delay, firsts * problem.used, order)
 
 
-def _episode(parameters: Parameters, greedy: bool, world: World, chances: Chance) -> Any:
-    step, trials = partial(_step, parameters, world, greedy), len(chances.noise)
+def _episode(parameters: Parameters, world: World, chances: Chance) -> Any:
+    step, trials = partial(_step, parameters, world), len(chances.noise)
     start = (begun(len(world.bank.signal), trials), chances.walk[0] * world.problem.has_state)
     _, steps = jax.lax.scan(step, start, (jnp.arange(trials), chances))
     return steps
@@ -153,7 +142,6 @@ def _episode(parameters: Parameters, greedy: bool, world: World, chances: Chance
 def _step(
     parameters: Parameters,
     world: World,
-    greedy: bool,
     carry: tuple[Trials, jax.Array],
     at: tuple[jax.Array, Chance],
 ) -> tuple[tuple[Trials, jax.Array], Steps]:
@@ -167,8 +155,7 @@ def _step(
 
     u, c = _candidates(problem, past, levels, chance)
     seen = _seen(problem, belief, past, (u, c), state, levels, now, told)
-    values = logits(parameters, seen)
-    taken = jnp.argmax(values + (0.0 if greedy else chance.gumbel))
+    taken = jnp.argmax(logits(parameters, seen))
     decided = (worked.sum() >= FIRST) & (now >= FIRST)
     turn = world.turns[jnp.arange(CHOICES), now % problem.sizes]
     point = Point(jnp.where(decided, u[taken], world.firsts[now]), jnp.where(decided, c[taken], turn), state, now * 1.0)
@@ -179,8 +166,7 @@ def _step(
     recommended = worth(problem, Point(past.x[best, :COORDINATES], past.c[best], state, now * 1.0))
     after = added(bank, past, now, jnp.concatenate([point.u, state]), point.c, reward, failed)
     walked = PERSISTENCE * state + jnp.sqrt(1 - PERSISTENCE**2) * chance.walk * problem.has_state
-    likely = jax.nn.log_softmax(values)[taken]
-    return (after, walked), Steps(seen, taken, likely, decided * 1.0, value, jnp.where(worked.any(), recommended, 0.0))
+    return (after, walked), Steps(value, jnp.where(worked.any(), recommended, 0.0))
 
 
 def _seen(

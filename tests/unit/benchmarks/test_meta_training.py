@@ -10,7 +10,7 @@ pytest.importorskip("optax")
 import jax
 import jax.numpy as jnp
 
-from benchmarks.meta_training.episodes import NEAR, WIDE, Steps, chances_of, luck
+from benchmarks.meta_training.episodes import Steps, chances_of, luck
 from benchmarks.meta_training.problems import (
     CHOICES,
     COORDINATES,
@@ -23,7 +23,7 @@ from benchmarks.meta_training.problems import (
     worth,
 )
 from benchmarks.meta_training.process import ACTING, Bank, Trials, added, banks, begun, believed, expected, predicted
-from benchmarks.meta_training.training import Plan, advantages
+from benchmarks.meta_training.training import LEAST, Plan, gain, merits, scaled
 from streamgen.control.encoding import Points
 from streamgen.control.gaussian_process import Hyper, Inputs, Posterior, log_likelihood
 from streamgen.control.success import chances
@@ -102,7 +102,7 @@ def test_the_chance_to_work_is_the_surrogates() -> None:
 
 
 def test_problems_are_scaled_and_stay_within_their_size() -> None:
-    drawn = luck(np.random.default_rng(6), 40, 1, 3)
+    drawn = luck(np.random.default_rng(6), 40, 3)
     assert drawn.uniforms.shape == (40, UNIFORMS)
     assert drawn.normals.shape == (40, NORMALS)
     problems = jax.jit(jax.vmap(draw))(drawn.uniforms, drawn.normals)
@@ -123,39 +123,32 @@ def test_problems_are_scaled_and_stay_within_their_size() -> None:
     assert 0.5 < np.median(values.max(1)) < 1.3
 
 
-def test_the_same_luck_for_a_group_but_for_what_the_policy_draws() -> None:
-    drawn = luck(np.random.default_rng(9), 2, 3, 4).chances
-    assert drawn.noise[0].tolist() == drawn.noise[2].tolist() != drawn.noise[3].tolist()
-    assert drawn.gumbel.shape == (6, 4, WIDE + NEAR)
-    assert drawn.gumbel[0].tolist() != drawn.gumbel[1].tolist()
-
-
 def steps_of(value: list[list[float]], recommended: list[list[float]]) -> Steps:
-    nothing = jnp.zeros((len(value), len(value[0])))
-    return Steps(nothing, nothing, nothing, nothing, jnp.array(value), jnp.array(recommended))
+    return Steps(jnp.array(value), jnp.array(recommended))
 
 
-def test_the_advantage_is_over_the_groups_mean_and_counts_what_comes_after() -> None:
-    plan = Plan(problems=1, group=2, recommended=0.0, discount=0.5)
-    none = [[0.0] * 4] * 2
-    gain = np.asarray(advantages(steps_of([[0.0, 0.0, 0.5, 0.0], [0.0] * 4], none), plan))
-    assert gain[0] == pytest.approx(-gain[1], abs=1e-4)
-    assert gain[0, 1] == pytest.approx(2 * gain[0, 0], rel=1e-3)
-    assert gain[0, 2] == pytest.approx(2 * gain[0, 1], rel=1e-3)
-    assert gain[0, 3] == pytest.approx(0, abs=1e-4)
-    assert gain[0, 2] > 0
+def test_an_episode_is_as_good_as_both_of_its_regrets_are_small_in_the_geometric_mean() -> None:
+    steps = steps_of([[0.5, 0.7, 0.9]], [[0.0, 0.8, 0.6]])
+    assert np.asarray(merits(steps, 2)) == pytest.approx([-(np.log(0.3) + np.log(0.3)) / 2])
+    drifted = steps_of([[0.5, 1.5]], [[1.5, 1.4]])
+    assert np.asarray(merits(drifted, 1)) == pytest.approx([-(np.log(0.5) + np.log(0.1)) / 2])
+    assert np.asarray(merits(steps_of([[1.0] * 3], [[1.0] * 3]), 3)) == pytest.approx([-np.log(LEAST)])
 
 
-def test_what_was_known_before_a_choice_is_no_merit_of_it() -> None:
-    plan = Plan(problems=4, group=5, recommended=0.0, discount=0.0)
-    rng = np.random.default_rng(1)
-    value = rng.random((20, 3)) * 0.01
-    recommended = np.repeat(rng.random((20, 1)), 3, axis=1)
-    merit = np.asarray(advantages(steps_of(value.tolist(), recommended.tolist()), plan))
-    lucky = np.asarray(advantages(steps_of((value + 0.5 * recommended).tolist(), recommended.tolist()), plan))
-    centred = (recommended.reshape(4, 5, 3) - recommended.reshape(4, 5, 3).mean(1, keepdims=True)).reshape(20, 3)
-    assert merit.std() == pytest.approx(lucky.std(), rel=0.05)
-    assert np.abs((lucky * centred).mean(0)).max() < 0.02
+def test_what_one_problem_teaches_is_bounded() -> None:
+    differences = np.zeros(100)
+    differences[0] = -50.0
+    assert np.asarray(scaled(jnp.array(differences)))[:2].tolist() == [-3.0, 0.0]
+    assert np.asarray(scaled(jnp.array([1.0, -1.0]))) == pytest.approx([1.0, -1.0], abs=1e-4)
+
+
+def test_parameters_gain_on_the_side_that_did_better() -> None:
+    draws = np.zeros((2, 3, 2))
+    draws[0, 0, 0], draws[1, 2, 1] = 1.0, -2.0
+    found = np.asarray(gain(jnp.array([1.0, 1.0]), jnp.array(draws), Plan(spread=(0.1, 0.3))))
+    expected = np.zeros((3, 2))
+    expected[0, 0], expected[2, 1] = 0.05, -0.3
+    assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_bank_is_drawn_from_the_surrogates_prior() -> None:
