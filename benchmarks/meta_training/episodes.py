@@ -24,10 +24,10 @@ from benchmarks.meta_training.problems import (
 )
 from benchmarks.meta_training.process import Bank, Belief, Trials, added, begun, believed, expected, predicted
 from streamgen.control import features, success
-from streamgen.control.candidate_agent import FIRST
 from streamgen.control.candidate_update import logits
-from streamgen.control.candidates import FLIPPED, MOVED, STEPS, inner
+from streamgen.control.candidates import FLIPPED, MIDDLES, MOVED, STEPS, inner
 from streamgen.control.policy import Parameters
+from streamgen.control.surrogate import DEFAULT
 
 WIDE, NEAR = 32, 16
 """Candidates: in the proportion of those that the surrogate looks at."""
@@ -95,12 +95,11 @@ def luck(rng: np.random.Generator, problems: int, trials: int) -> Luck:
         fails=uniform(*shape),
         walk=normal(*shape, STATES),
     )
-    firsts = inner(uniform(problems, trials, COORDINATES)).at[:, 0].set(0.5)
     return Luck(
         uniform(problems, UNIFORMS),
         normal(problems, NORMALS),
         jnp.asarray(rng.choice(len(DELAYS), problems, p=DELAYS)),
-        firsts,
+        inner(uniform(problems, trials, COORDINATES)),
         uniform(problems, CHOICES, MOST[0]),
         chances,
     )
@@ -114,6 +113,7 @@ class World(NamedTuple):
     delay: jax.Array
     firsts: jax.Array
     turns: jax.Array
+    first: jax.Array  # trials before the policy is asked
 
 
 def episodes(parameters: Parameters, banks: Bank, drawn: Luck) -> Steps:
@@ -129,7 +129,9 @@ def _world(
     problem = draw(uniforms, normals)
     bank = Bank(*(column[problem.used.sum().astype(int) - 1] for column in banks))
     order = jnp.argsort(turns + (jnp.arange(MOST[0]) >= problem.sizes[:, None]), axis=1)
-    return World(problem, bank, delay, firsts * problem.used, order)
+    middles = jnp.minimum(problem.sizes.max(), MIDDLES)
+    placed = jnp.where(jnp.arange(len(firsts))[:, None] < middles, 0.5, firsts)
+    return World(problem, bank, delay, placed * problem.used, order, jnp.maximum(middles, DEFAULT.first))
 
 
 def _episode(parameters: Parameters, world: World, chances: Chance) -> Any:
@@ -156,7 +158,7 @@ def _step(
     u, c = _candidates(problem, past, levels, chance)
     seen = _seen(problem, belief, past, (u, c), state, levels, now, told)
     taken = jnp.argmax(logits(parameters, seen))
-    decided = (worked.sum() >= FIRST) & (now >= FIRST)
+    decided = (worked.sum() >= world.first) & (now >= world.first)
     turn = world.turns[jnp.arange(CHOICES), now % problem.sizes]
     point = Point(jnp.where(decided, u[taken], world.firsts[now]), jnp.where(decided, c[taken], turn), state, now * 1.0)
 

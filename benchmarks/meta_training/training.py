@@ -37,12 +37,13 @@ LEAST = 0.02
 class Plan(msgspec.Struct, frozen=True):
     """How long, on what, and how the policy is taught: the same plan on the same machine gives the same weights."""
 
-    updates: int = 300
+    updates: int = 400
     seed: int = 0
     particles: int = 64
     pairs: int = 64
     """Of episodes, each on a problem of its own."""
     learning_rate: float = 0.02
+    """At first; it falls to nothing as a cosine, so that the last updates average what was learned."""
     spread: tuple[float, float] = (0.1, 0.3)
     """Standard deviations of the parameters of the last layer: what they add to a score, and to the boldness."""
     late: int = 10
@@ -74,7 +75,7 @@ def taught(plan: Plan) -> Iterator[tuple[Progress, Parameters]]:
     started, updates, rng = time.monotonic(), 0, np.random.default_rng(plan.seed)
     bank = banks(plan.particles, plan.seed)
     parameters: Any = prior(np.random.default_rng(plan.seed))
-    optimizer = optax.adam(plan.learning_rate)
+    optimizer = optax.adam(optax.cosine_decay_schedule(plan.learning_rate, plan.updates))
     state = optimizer.init(parameters["head"])
     update = jax.jit(partial(_updated, optimizer=optimizer, plan=plan))
     yield Progress(updates, time.monotonic() - started, score(parameters, bank)), parameters

@@ -22,8 +22,6 @@ from streamgen.control.surrogate import BEST, FINER, NEAR, STATE, WIDE, Surrogat
 from streamgen.log import get_logger
 from streamgen.record import Value
 
-FIRST = 3
-"""Trials that are spread evenly, and rewards until the policy is asked."""
 SHOWN = "shown"  # where a proposal's note keeps what the policy saw
 
 
@@ -41,11 +39,11 @@ class CandidateAgent(Surrogate):
         self._choices: dict[int, Choice] = {}
 
     def ask(self, observation: Observation) -> Proposal:
-        """Settings drawn from the policy's shortlist by (seed, step); the first ones cover the space evenly."""
+        """Settings drawn from the policy's shortlist by (seed, step), after the first trials and as many rewards."""
         if self._learner:
             self._learner.prepare()
         state = state_of(observation)
-        if min(len(self._evidence.worked), observation.step) < FIRST:
+        if self._designing(observation.step) or len(self._evidence.worked) < self._first:
             point = self._first_allowed(observation.step)
             return Proposal(settings=self._encoding.decode(*point), note={STATE: state})
         rng = np.random.default_rng([self._seed, observation.step, 1])

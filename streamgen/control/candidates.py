@@ -12,18 +12,25 @@ INSET = 0.15
 """Of a range at either end: points drawn anywhere stay away from the borders, where most of a cube's volume is and
 most in doubt. Neighbours of good points go there.
 """
+MIDDLES = 6  # trials at most in the middle of all ranges
 STEPS = (0.03, 0.1, 0.25)  # of the range: how far a neighbour may be
 MOVED = 0.7  # the share of a neighbour's coordinates that differ
 AGAIN = 20  # of the tried ones are candidates again
 FLIPPED = 0.15  # the share of its choices that are drawn anew
 
 
+def middles(encoding: Encoding) -> int:
+    """How many of the first trials stand in the middle: with all values of a choice there, the choice alone differs."""
+    return min(max(encoding.sizes, default=1), MIDDLES)
+
+
 def first_point(encoding: Encoding, seed: int, step: int) -> Points:
     """The step's point of a design: the middle, then an even spread; each choice has all of its values in turn."""
     orders = [np.random.default_rng([seed, number]).permutation(size) for number, size in enumerate(encoding.sizes)]
     c = np.array([order[step % len(order)] for order in orders], dtype=np.int64)
-    spread = np.array(Halton(encoding.continuous, seed).point(step))
-    return encoding.snap(inner(spread) if step else np.full(encoding.continuous, 0.5), c)
+    middle = np.full(encoding.continuous, 0.5)
+    spread = inner(np.array(Halton(encoding.continuous, seed).point(step)))
+    return encoding.snap(middle if step < middles(encoding) else spread, c)
 
 
 def inner(u: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from streamgen.control.acquisition import worth
 from streamgen.control.agent import Observation, Proposal, Reward, Trial
-from streamgen.control.candidates import first_point, neighbours, pool
+from streamgen.control.candidates import first_point, middles, neighbours, pool
 from streamgen.control.encoding import Encoding, Floats, Points
 from streamgen.control.evidence import Evidence, Told, noise_of, standardised
 from streamgen.control.gaussian_process import Inputs, Posterior, joined
@@ -30,7 +30,8 @@ STATE = "state"  # where a proposal's note keeps the state that it was made for
 class SurrogateSettings(Settings, frozen=True, kw_only=True):
     """`exploration` is how many standard deviations a doubtful reward is hoped to be better than its mean.
 
-    The first trials, `first` of them, are spread evenly.
+    The first trials are in the middle of all ranges, with every value of the largest choice (at most 6); to make them
+    `first`, more are spread evenly.
     """
 
     exploration: Annotated[float, msgspec.Meta(ge=0)] = 1.4
@@ -50,6 +51,7 @@ class Surrogate:
         self._settings = settings
         self._seed = seed
         self._encoding = Encoding(space)
+        self._first = max(settings.first, middles(self._encoding))
         self._evidence = Evidence(self._encoding)
         self._population: Population | None = None  # there with the first reward
         self._posterior: Posterior | None = None
@@ -57,7 +59,7 @@ class Surrogate:
     def ask(self, observation: Observation) -> Proposal:
         """The settings that may well be the best: a high mean, or a doubtful one."""
         state = state_of(observation)
-        if self._posterior is None or observation.step < self._settings.first:
+        if self._posterior is None or self._designing(observation.step):
             point = self._first_allowed(observation.step)
         else:
             rng = np.random.default_rng([self._seed, observation.step, 1])
@@ -111,6 +113,10 @@ class Surrogate:
             self._population = self._new_population()
             self._population.theta = np.array(particles)
             self._see()
+
+    def _designing(self, step: int) -> bool:
+        """Whether the first trials are not over: what an earlier run has learned stands in for them."""
+        return step < self._first and all(row.trial >= 0 for row in self._evidence.rows)
 
     def _learn(self) -> None:
         rows = self._evidence.worked

@@ -11,7 +11,7 @@ import structlog
 from streamgen.control import features
 from streamgen.control.agent import Observation, Reward, Trial
 from streamgen.control.build import ControllerSpec, build_agent
-from streamgen.control.candidate_agent import FIRST, SHOWN, CandidateAgent
+from streamgen.control.candidate_agent import SHOWN, CandidateAgent
 from streamgen.control.candidate_learning import LISTED, WINDOW, Choice, Objective, advantages, choices_of
 from streamgen.control.candidate_policy import (
     BOLDNESS,
@@ -119,8 +119,8 @@ def test_late_rewards_failures_pending_and_foreign_trials_are_taken() -> None:
 
 def test_the_policy_is_asked_once_enough_rewards_are_there_and_its_note_is_small() -> None:
     agent = made(5)
-    noted = [SHOWN in trial.note for trial in played(agent, range(FIRST + 3))]
-    assert noted == [False] * FIRST + [True] * 3
+    noted = [SHOWN in trial.note for trial in played(agent, range(3 + 3))]
+    assert noted == [False] * 3 + [True] * 3
     trial = asked(agent, 9)
     assert len(msgspec.json.encode(trial)) < 4000
     choice = Choice.of(trial.note[SHOWN], trial.log_probability or 0.0, 1.0)  # type: ignore[arg-type]

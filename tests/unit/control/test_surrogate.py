@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from streamgen.control.agent import Observation, Reward, Trial
-from streamgen.control.candidates import first_point
+from streamgen.control.candidates import first_point, middles
 from streamgen.control.encoding import Encoding, Points
 from streamgen.control.evidence import KEPT, Evidence, noise_of, standardised
 from streamgen.control.space import Categorical, Float, Int, Space
 from streamgen.control.success import chances
-from streamgen.control.surrogate import Surrogate, SurrogateSettings
+from streamgen.control.surrogate import Surrogate
 
 SPACE = Space({"a.t": Float(0.0, 1.0), "a.n": Int(1, 8), "a.m": Categorical(("x", "y", "z"))})
 FAILED = Reward(failed=True, error="boom")
@@ -113,7 +113,7 @@ def test_all_trials_failing_leaves_the_design_and_no_recommendation() -> None:
     settings = played(agent, range(8), lambda _: FAILED)
     assert agent.recommend() is None
     assert all(SPACE.contains(each) for each in settings)
-    assert len({each["a.t"] for each in settings}) == 8
+    assert len({tuple(each.values()) for each in settings}) == 8
 
 
 def test_settings_that_fail_are_left_however_good_they_would_be() -> None:
@@ -138,7 +138,7 @@ def test_what_the_stages_do_not_allow_is_never_asked_for() -> None:
 
 def test_an_earlier_run_saves_the_search() -> None:
     tried = [{"a.t": t, "a.n": 4, "a.m": m} for t in (0.1, 0.5, 0.7, 0.9) for m in "xyz"]
-    agent = Surrogate(SPACE, 1, SurrogateSettings(first=1))
+    agent = Surrogate(SPACE, 1)
     agent.warm_start([(settings, hill(settings)) for settings in tried])
     assert agent.recommend() == {"a.t": pytest.approx(0.7), "a.n": 4, "a.m": "y"}
     first = agent.ask(observed(1)).settings
@@ -198,6 +198,8 @@ def test_chances_are_those_of_all_far_away_and_those_nearby_close_by() -> None:
 
 
 def test_the_first_points_begin_in_the_middle_and_try_every_choice() -> None:
-    points = [first_point(Encoding(SPACE), 5, step) for step in range(3)]
-    assert points[0].u[0] == 0.5
-    assert sorted(int(point.c[0]) for point in points) == [0, 1, 2]
+    points = [first_point(Encoding(SPACE), 5, step) for step in range(4)]
+    assert [point.u[0] == 0.5 for point in points] == [True, True, True, False]
+    assert sorted(int(point.c[0]) for point in points[:3]) == [0, 1, 2]
+    many = Encoding(Space({"a.t": Float(0.0, 1.0), "a.m": Categorical(tuple("abcdefgh"))}))
+    assert [middles(many), middles(Encoding(Space({"a.t": Float(0.0, 1.0)})))] == [6, 1]
