@@ -27,7 +27,8 @@ def document(results: Results) -> str:
         for out in sorted({row.in_flight for row in results.rows})
         for title, regret in REGRETS.items()
     ]
-    return "\n\n".join([*parts, _cpu(results, contenders)])
+    apart = [_differences(title, regret, results, contenders) for title, regret in REGRETS.items() if "30" in title]
+    return "\n\n".join([*parts, *apart, _cpu(results, contenders)])
 
 
 def levels(results: Results, regret: Regret, contender: str, families: Sequence[str], out: int) -> dict[str, Level]:
@@ -64,6 +65,16 @@ def _against_first(results: Results, regret: Regret, contenders: Sequence[str], 
         return
     shares = [share for _, _, share in beaten(results, regret, contenders[0], name, out)]
     yield f"{np.mean(shares):.0%} of games" if shares else "-"
+
+
+def _differences(title: str, regret: Regret, results: Results, contenders: Sequence[str]) -> str:
+    """Below 0 the first contender is better; beyond the interval it is not by chance."""
+    out, first = min(row.in_flight for row in results.rows), contenders[0]
+    found = {name: list(beaten(results, regret, first, name, out)) for name in contenders[1:]}
+    rows = [[name, *(str(apart) for _, apart, _ in each)] for name, each in found.items()]
+    return f"**{title}: {first} less each other, on the same seeds**\n\n" + markdown(
+        ["agent", *_unique(results, "family")], rows
+    )
 
 
 def _cpu(results: Results, contenders: Sequence[str]) -> str:

@@ -173,13 +173,17 @@ def test_means_intervals_and_shares_are_the_textbooks() -> None:
 
 def test_results_come_back_from_their_file_and_make_a_table(tmp_path: Path) -> None:
     game = Game((0.4,) * 30, {10: 0.3, 30: 0.2}, 1.5)
-    known = [(Match(name, "peak4", seed, 1), game) for name in ("ours", "theirs") for seed in (0, 1)]
+    better = Game((0.3,) * 30, {10: 0.3, 30: 0.2}, 1.5)
+    known = [(Match("ours", "peak4", seed, 1), game) for seed in (0, 1)]
+    known += [(Match("theirs", "peak4", 0, 1), game), (Match("theirs", "peak4", 1, 1), better)]
     results = Results("today", {"cores": 2}, versions(), rows(known))
     write(tmp_path / "results.json", results)
     assert read(tmp_path / "results.json") == results
     text = document(results)
     assert "| ours | 0.400 ± 0.000 | 0.400 | - |" in text
     assert "| theirs | 0.200 ± 0.000 | 0.200 | 50% of games |" in text
+    assert "| theirs | 0.350 ± 0.098 | 0.350 | 25% of games |" in text
+    assert "| theirs | 0.050 ± 0.098 |" in text
     assert "| ours | 1.5 |" in text
 
 
