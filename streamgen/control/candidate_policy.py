@@ -16,7 +16,7 @@ from streamgen.control.policy import Parameters
 HIDDEN = 24
 WEIGHTS = Path(__file__).with_name("weights") / "candidate.npz"
 BOLDNESS = 1.4
-"""Standard deviations that count as much as a mean, before anything is learned: the best fixed UCB."""
+"""Standard deviations that count as much as a mean, before anything is learned: an upper confidence bound."""
 SHARPNESS = 50.0
 """How much likelier a candidate is whose score is a standard deviation of rewards higher, as a logarithm."""
 
