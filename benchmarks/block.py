@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -70,22 +71,42 @@ def recipe(agent: str | None, trials: int, batch: int) -> Recipe:
     )
 
 
+class Watched(NamedTuple):
+    """Seconds that each callback of the event loop took, and each pass of the garbage collector.
+
+    A callback's are of its thread's CPU and by the clock, without the passes in it: those may come anywhere, and take
+    as long as the process has objects.
+    """
+
+    callbacks: list[tuple[float, float]]
+    passes: list[float]
+
+
 @contextmanager
-def watched() -> Iterator[list[tuple[float, float]]]:
-    """Seconds that each callback of the event loop takes: of its thread's CPU, and by the clock."""
-    found: list[tuple[float, float]] = []
-    plain = asyncio.Handle._run
+def watched() -> Iterator[Watched]:
+    """What the loop does meanwhile."""
+    found, plain, started = Watched([], []), asyncio.Handle._run, 0.0
+
+    def collected(phase: str, _: dict[str, int]) -> None:
+        nonlocal started
+        if phase == "start":
+            started = time.perf_counter()
+        else:
+            found.passes.append(time.perf_counter() - started)
 
     def timed(self: asyncio.Handle) -> None:
-        started, cpu = time.perf_counter(), time.thread_time()
+        started, cpu, known = time.perf_counter(), time.thread_time(), len(found.passes)
         plain(self)
-        found.append((time.thread_time() - cpu, time.perf_counter() - started))
+        apart = sum(found.passes[known:])
+        found.callbacks.append((time.thread_time() - cpu - apart, time.perf_counter() - started - apart))
 
+    gc.callbacks.append(collected)
     asyncio.Handle._run = timed  # type: ignore[method-assign]
     try:
         yield found
     finally:
         asyncio.Handle._run = plain  # type: ignore[method-assign]
+        gc.callbacks.remove(collected)
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -97,7 +118,8 @@ def command(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     print(f"{options.trials} trials of {options.batch} tickets, 8 settings")
     print(
-        "the three longest callbacks of the loop in ms: of CPU, and by the clock, which others on the machine prolong"
+        "ms: the three longest callbacks of the loop, of CPU and by the clock, which others on the machine prolong; "
+        "and the garbage collector's longest pass, which is not in them"
     )
     _measured(None, 2, 2)  # loads what a run needs
     for agent in (None, *options.agents):
@@ -117,6 +139,7 @@ def _measured(agent: str | None, trials: int, batch: int) -> str:
         started, cpu = time.perf_counter(), time.process_time()
         asyncio.run(main())
         took, used = time.perf_counter() - started, time.process_time() - cpu
-    cpus, walls = (sorted((1e3 * times[kind] for times in found), reverse=True)[:3] for kind in (0, 1))
+    cpus, walls = (sorted((1e3 * times[kind] for times in found.callbacks), reverse=True)[:3] for kind in (0, 1))
     shown = f"{' '.join(f'{each:6.1f}' for each in cpus)}    {' '.join(f'{each:6.1f}' for each in walls)}"
-    return f"{shown}    {took:.2f} s, {used:.2f} s of CPU"
+    longest = 1e3 * max(found.passes, default=0.0)
+    return f"{shown}    {longest:6.1f}    {took:.2f} s, {used:.2f} s of CPU"
