@@ -42,7 +42,7 @@ class Plan(msgspec.Struct, frozen=True):
     particles: int = 64
     pairs: int = 64
     """Of episodes, each on a problem of its own."""
-    learning_rate: float = 0.02
+    learning_rate: float = 0.006
     """At first; it falls to nothing as a cosine, so that the last updates average what was learned."""
     spread: tuple[float, float] = (0.1, 0.3)
     """Standard deviations of the parameters of the last layer: what they add to a score, and to the boldness."""

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import pytest
 
 from benchmarks.closed_loop import command as closed_loop
@@ -14,7 +15,7 @@ from benchmarks.closed_loop.recipes import DEFAULT, SPACE, Setting
 from benchmarks.closed_loop.results import Outcome, Results, read, write
 from benchmarks.closed_loop.table import document
 from benchmarks.closed_loop.task import Task, labels, split
-from benchmarks.closed_loop.worth import WEIGHTS, accuracy, beside_seeds, weighted
+from benchmarks.closed_loop.worth import WEIGHTS, accuracy, beside_seeds, hits, surely_better
 from streamgen.control.classifier import Example
 from streamgen.llm.model import ChatRequest, Request
 from streamgen.testing import ScriptedServer, prompt_of
@@ -66,9 +67,20 @@ def test_rows_that_do_not_help_are_left_out() -> None:
     swapped = rows("some", ("tool", "fruit"))
     assert beside_seeds(seeds, swapped * 3, validation, test) == (0.0, accuracy(seeds, test))
     assert beside_seeds(seeds[:1], validation, validation, test).accuracy == 1.0
-    assert weighted(seeds, swapped * 3, 1.0, test) < 1.0 == weighted(seeds, [], 1.0, test)
+    assert hits(seeds, swapped * 3, 1.0, test).mean() < 1.0 == hits(seeds, [], 1.0, test).mean()
+    assert hits(seeds, [], 0.0, validation).mean() == accuracy(seeds, validation)
     assert accuracy(seeds[:1], test) == 0.0
     assert WEIGHTS[0] == 0.0
+
+
+def test_a_gain_counts_beyond_what_chance_may_do() -> None:
+    ours, theirs = np.ones(420, dtype=np.bool_), np.ones(420, dtype=np.bool_)
+    theirs[:20] = False
+    ours[20:29] = False  # 11 rows more, of 29 that differ
+    assert surely_better(ours, theirs)
+    ours[29] = False  # 10 rows more, of 30
+    assert not surely_better(ours, theirs)
+    assert not surely_better(theirs, theirs)
 
 
 def answer(request: Request) -> str:
