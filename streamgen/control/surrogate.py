@@ -34,7 +34,7 @@ class SurrogateSettings(Settings, frozen=True, kw_only=True):
     `first`, more are spread evenly.
     """
 
-    exploration: Annotated[float, msgspec.Meta(ge=0)] = 1.6
+    exploration: Annotated[float, msgspec.Meta(ge=0)] = 1.3
     first: Annotated[int, msgspec.Meta(ge=1)] = 3
 
 
