@@ -44,7 +44,7 @@ class CandidateAgent(Surrogate):
             self._learner.prepare()
         state = state_of(observation)
         if self._designing(observation.step) or len(self._evidence.worked) < self._first:
-            point = self._first_allowed(observation.step)
+            point = self._first_allowed(observation)
             return Proposal(settings=self._encoding.decode(*point), note={STATE: state})
         rng = np.random.default_rng([self._seed, observation.step, 1])
         listed = self._listed(observation, state, rng)

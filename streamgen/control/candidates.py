@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streamgen.control.encoding import Encoding, Floats, Points
+from streamgen.control.encoding import Encoding, Floats, Ints, Points
 from streamgen.control.features import Array
 from streamgen.control.halton import Halton
 
@@ -24,13 +24,22 @@ def middles(encoding: Encoding) -> int:
     return min(max(encoding.sizes, default=1), MIDDLES)
 
 
-def first_point(encoding: Encoding, seed: int, step: int) -> Points:
-    """The step's point of a design: the middle, then an even spread; each choice has all of its values in turn."""
+def first_point(encoding: Encoding, seed: int, step: int, tried: Points) -> Points:
+    """The step's point of a design: the middle, then an even spread; each choice has all of its values in turn.
+
+    Values that were tried, as the recipe's own are in the first trial, come last.
+    """
     orders = [np.random.default_rng([seed, number]).permutation(size) for number, size in enumerate(encoding.sizes)]
-    c = np.array([order[step % len(order)] for order in orders], dtype=np.int64)
+    columns = zip(orders, tried.c.T, strict=True)
+    c = np.array([_untried(order, column, step) for order, column in columns], dtype=np.int64)
     middle = np.full(encoding.continuous, 0.5)
     spread = inner(np.array(Halton(encoding.continuous, seed).point(step)))
     return encoding.snap(middle if step < middles(encoding) else spread, c)
+
+
+def _untried(order: Ints, column: Ints, step: int) -> int:
+    left = [value for value in order.tolist() if value not in column]
+    return int(left[0] if left else order[step % len(order)])
 
 
 def inner(u: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from streamgen.control.acquisition import worth
 from streamgen.control.agent import Observation, Proposal, Reward, Trial
-from streamgen.control.candidates import first_point, middles, neighbours, pool
+from streamgen.control.candidates import first_point, middles, neighbours, pool, stacked
 from streamgen.control.encoding import Encoding, Floats, Points
 from streamgen.control.evidence import Evidence, Told, noise_of, standardised
 from streamgen.control.gaussian_process import Inputs, Posterior, joined
@@ -60,7 +60,7 @@ class Surrogate:
         """The settings that may well be the best: a high mean, or a doubtful one."""
         state = state_of(observation)
         if self._posterior is None or self._designing(observation.step):
-            point = self._first_allowed(observation.step)
+            point = self._first_allowed(observation)
         else:
             rng = np.random.default_rng([self._seed, observation.step, 1])
             believed = self._with_pending(self._posterior, observation.pending)
@@ -196,11 +196,14 @@ class Surrogate:
         known[: len(state)] = state[:states]
         return Inputs(np.hstack([points.u, np.tile(known, (rows, 1))]), points.c, np.full(rows, float(time)))
 
-    def _first_allowed(self, step: int) -> Points:
-        point = first_point(self._encoding, self._seed, step)
+    def _first_allowed(self, observation: Observation) -> Points:
+        points = [self._encoding.encode(trial.settings) for trial in observation.pending]
+        tried = self._evidence.points(self._evidence.rows)
+        tried = stacked(tried, *(Points(point.u[None], point.c[None]) for point in points))
+        point = first_point(self._encoding, self._seed, observation.step, tried)
         if self._encoding.allows(*point):
             return point
-        drawn = self._encoding.sample(np.random.default_rng([self._seed, step, 1]), 1)
+        drawn = self._encoding.sample(np.random.default_rng([self._seed, observation.step, 1]), 1)
         return Points(drawn.u[0], drawn.c[0])
 
 

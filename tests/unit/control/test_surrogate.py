@@ -197,9 +197,25 @@ def test_chances_are_those_of_all_far_away_and_those_nearby_close_by() -> None:
     assert near_bad < 0.55 < far < near_good
 
 
-def test_the_first_points_begin_in_the_middle_and_try_every_choice() -> None:
-    points = [first_point(Encoding(SPACE), 5, step) for step in range(4)]
-    assert [point.u[0] == 0.5 for point in points] == [True, True, True, False]
-    assert sorted(int(point.c[0]) for point in points[:3]) == [0, 1, 2]
+def test_the_first_trials_are_in_the_middle_and_try_every_choice() -> None:
+    settings = played(Surrogate(SPACE, 5), range(3))
+    assert [each["a.t"] for each in settings] == [0.5] * 3
+    assert sorted(each["a.m"] for each in settings) == ["x", "y", "z"]
+    nothing = Points(np.zeros((0, 2)), np.zeros((0, 1), np.int64))
+    assert first_point(Encoding(SPACE), 5, 3, nothing).u[0] != 0.5
     many = Encoding(Space({"a.t": Float(0.0, 1.0), "a.m": Categorical(tuple("abcdefgh"))}))
     assert [middles(many), middles(Encoding(Space({"a.t": Float(0.0, 1.0)})))] == [6, 1]
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("own", ["x", "y", "z"])
+def test_the_recipes_own_choice_is_not_the_next_one(own: str, told: bool) -> None:
+    agent = Surrogate(SPACE, 5)
+    default = Trial(id=0, first_ticket=0, tickets=8, settings={"a.t": 0.9, "a.n": 4, "a.m": own}, kind="default")
+    if told:
+        agent.tell(default, hill(default.settings))
+    second = agent.ask(Observation(step=1, pending=() if told else (default,)))
+    pending = Trial(id=1, first_ticket=8, tickets=8, settings=second.settings, kind="explore", note=second.note)
+    third = agent.ask(Observation(step=2, pending=(pending,) if told else (default, pending)))
+    assert {own, second.settings["a.m"], third.settings["a.m"]} == {"x", "y", "z"}
+    assert (second.settings["a.t"], third.settings["a.t"]) == (0.5, 0.5)
