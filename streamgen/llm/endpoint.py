@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
-from typing import NoReturn
 
 import anyio
 
-from streamgen.errors import EndpointError, StopRun
+from streamgen.errors import EndpointError, StopRun, StreamgenError
 from streamgen.llm.attempt import Afford, Attempt, hedged
 from streamgen.llm.hedge import HedgePolicy, Hedges
 from streamgen.llm.lane import Lane
@@ -175,15 +174,16 @@ class Endpoint:
     def _wait_s(self, attempt: Attempt, error: CallError) -> float:
         """Seconds until the next try. Raises what ends the call."""
         if attempt.lane and attempt.lane.is_lost and (loss := self._lanes.loss()):
-            self._stop(loss, error)
+            raise self._closed(loss) from error
         wait_s = attempt.wait_s(error, self._lanes, self._retry, self._rng, self._clock())
         if wait_s is None:
             raise error
         self._retries[error.kind] += 1
         return wait_s
 
-    def _stop(self, loss: str, error: CallError) -> NoReturn:
-        raise self._turns.close(partial(EndpointError, f"endpoint {self.name!r}: {loss}")) from error
+    def _closed(self, loss: str) -> StreamgenError:
+        """What all calls end with from now on."""
+        return self._turns.close(partial(EndpointError, f"endpoint {self.name!r}: {loss}"))
 
     async def _race(self, attempt: Attempt, grant: Grant, hedges: Hedges) -> Response:
         """Ask, and ask a second time where the first request is slow."""
@@ -195,6 +195,8 @@ class Endpoint:
             attempt.paid += late.usage
         if not race.answer:
             raise race.errors[-1]
+        if race.errors and (loss := self._lanes.loss()):
+            self._closed(loss)  # this call has its answer, but those in line would wait for ever
         return race.answer
 
     async def _second(self, race: Race, attempt: Attempt, first: Lane, hedges: Hedges) -> Response | None:

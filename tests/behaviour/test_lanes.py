@@ -26,8 +26,10 @@ X = CompletionRequest(prompt="x")
 
 def run(main: Callable[[TaskGroup], Awaitable[None]]) -> None:
     async def grouped() -> None:
-        async with anyio.create_task_group() as tasks:
-            await main(tasks)
+        # Where all wait for each other, no timer is left that the clock could be set forward to.
+        with anyio.fail_after(1e6):
+            async with anyio.create_task_group() as tasks:
+                await main(tasks)
 
     run_virtual(grouped)
 
@@ -288,6 +290,38 @@ def test_what_was_paid_reaches_the_caller_however_the_call_ends(last: Answer) ->
         assert vars(error)["usage"] == Usage(100, 0)
 
     run(main)
+
+
+def test_a_server_that_refuses_the_key_amid_a_race_ends_those_in_line() -> None:
+    answers = iter([("ok", 0.0), (failure(Kind.AUTH), 1.0), ("ok", 1.0)])
+    ended: list[str] = []
+
+    async def answer(request: Request) -> Answer:
+        said, seconds = next(answers)
+        await anyio.sleep(seconds)
+        return said
+
+    async def main(tasks: TaskGroup) -> None:
+        endpoint = Endpoint(
+            "m", scripted(answer), limits=Limits(concurrency=2), hedge=HedgePolicy(quantile=0.5, budget=0.9)
+        )
+        assert endpoint._hedges is not None
+        for _ in range(50):
+            endpoint._hedges.took(0.5)
+
+        async def one(start: float) -> None:
+            await anyio.sleep(start)
+            try:
+                await endpoint.call(X)
+                ended.append("answered")
+            except EndpointError:
+                ended.append("refused")
+
+        for start in (0.0, 0.0, 1.0):
+            tasks.start_soon(one, start)
+
+    run(main)
+    assert ended == ["answered", "answered", "refused"]
 
 
 kinds = st.sampled_from([None, None, None, *sorted({*Kind} - {Kind.UNREACHABLE})])
