@@ -26,8 +26,9 @@ from benchmarks.meta_training.process import Bank, Belief, Trials, added, begun,
 from streamgen.control import features, success
 from streamgen.control.candidate_update import logits
 from streamgen.control.candidates import FLIPPED, MIDDLES, MOVED, STEPS, inner
+from streamgen.control.encoding import Points
 from streamgen.control.policy import Parameters
-from streamgen.control.surrogate import DEFAULT
+from streamgen.control.surrogate import FIRST, FIRST_OF_CHOICES
 
 WIDE, NEAR = 32, 16
 """Candidates: in the proportion of those that the surrogate looks at."""
@@ -131,7 +132,8 @@ def _world(
     order = jnp.argsort(turns + (jnp.arange(MOST[0]) >= problem.sizes[:, None]), axis=1)
     middles = jnp.minimum(problem.sizes.max(), MIDDLES)
     placed = jnp.where(jnp.arange(len(firsts))[:, None] < middles, 0.5, firsts)
-    return World(problem, bank, delay, placed * problem.used, order, jnp.maximum(middles, DEFAULT.first))
+    first = jnp.where(problem.sizes.max() > 1, FIRST_OF_CHOICES, FIRST)
+    return World(problem, bank, delay, placed * problem.used, order, jnp.maximum(middles, first))
 
 
 def _episode(parameters: Parameters, world: World, chances: Chance) -> Any:
@@ -215,9 +217,6 @@ def _candidates(problem: Problem, past: Trials, levels: jax.Array, chance: Chanc
 def chances_of(u: jax.Array, c: jax.Array, past: Trials, told: jax.Array) -> jax.Array:
     """How likely a batch is to work, as `streamgen.control.success.chances` has it."""
     is_told = (jnp.arange(len(past.c)) < told) * 1.0
-    worked = is_told * (1 - past.failed)
-    overall = jnp.minimum((worked.sum() + 1) / (is_told.sum() + 1), 1.0)
-    squares = ((u[:, None] - past.x[None, :, :COORDINATES]) ** 2).sum(2)
-    differ = (c[:, None] != past.c[None]).sum(2)
-    weights = jnp.exp(-0.5 * squares / success.REACH**2) * success.OTHER_CHOICE**differ * is_told
-    return jnp.asarray((weights @ worked + success.PRIOR * overall) / (weights.sum(1) + success.PRIOR))
+    tried = Points(past.x[:, :COORDINATES], past.c)
+    near, others = success.apart(Points(u, c), tried), success.apart(tried, tried)
+    return jnp.asarray(success.foretold(near, others, is_told * (1 - past.failed), is_told, jnp))

@@ -63,11 +63,12 @@ def pool(encoding: Encoding, tried: Points, means: Floats, rng: np.random.Genera
 
 
 def neighbours(encoding: Encoding, points: Points, rng: np.random.Generator, step: float, each: int) -> Points:
-    """Every point, and `each` that are a small step away from it, with the same choices."""
+    """Every point, and `each` that are a small step away from it, with the same choices; none goes to the borders."""
     u = np.repeat(points.u, each + 1, axis=0)
     jumps = step * rng.standard_normal(u.shape)
     jumps[:: each + 1] = 0
-    return encoding.snap(u + jumps, np.repeat(points.c, each + 1, axis=0))
+    moved = np.clip(u + jumps, np.minimum(u, INSET), np.maximum(u, 1 - INSET))
+    return encoding.snap(moved, np.repeat(points.c, each + 1, axis=0))
 
 
 def stacked(*parts: Points) -> Points:

@@ -31,14 +31,21 @@ class SurrogateSettings(Settings, frozen=True, kw_only=True):
     """`exploration` is how many standard deviations a doubtful reward is hoped to be better than its mean.
 
     The first trials are in the middle of all ranges, with every value of the largest choice (at most 6); to make them
-    `first`, more are spread evenly.
+    `first`, more are spread evenly: 8 where there are choices, 3 where there are none.
     """
 
-    exploration: Annotated[float, msgspec.Meta(ge=0)] = 1.3
-    first: Annotated[int, msgspec.Meta(ge=1)] = 3
+    exploration: Annotated[float, msgspec.Meta(ge=0)] = 1.2
+    first: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 DEFAULT = SurrogateSettings()
+FIRST, FIRST_OF_CHOICES = 3, 8
+"""First trials without and with choices: each value may have an optimum of its own, and guesses from few miss it."""
+
+
+def usual_first(choices: int) -> int:
+    """How many trials are spread before the first guess."""
+    return FIRST_OF_CHOICES if choices else FIRST
 
 
 class Surrogate:
@@ -51,7 +58,7 @@ class Surrogate:
         self._settings = settings
         self._seed = seed
         self._encoding = Encoding(space)
-        self._first = max(settings.first, middles(self._encoding))
+        self._first = max(settings.first or usual_first(len(self._encoding.sizes)), middles(self._encoding))
         self._evidence = Evidence(self._encoding)
         self._population: Population | None = None  # there with the first reward
         self._posterior: Posterior | None = None

@@ -157,7 +157,7 @@ def test_an_unknown_contender_is_refused_with_the_known_ones() -> None:
 
 
 def test_options_reach_the_agent_and_are_refused_where_it_takes_none() -> None:
-    games = [play(contender(f"surrogate{options}").make, peak4(1), 1, batches=6) for options in ("", ':{"first":6}')]
+    games = [play(contender(f"surrogate{options}").make, peak4(1), 1, batches=6) for options in ("", ':{"first":4}')]
     assert games[0].online != games[1].online
     with pytest.raises(UnknownName, match="horizon"):
         contender('random_search:{"horizon":1}').make(peak4(1), 1)

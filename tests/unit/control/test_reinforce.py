@@ -105,23 +105,23 @@ def test_without_learning_the_policy_stays_as_it_was_shipped() -> None:
 
 def test_late_rewards_failures_pending_and_foreign_trials_are_taken() -> None:
     agent = made(5)
-    trials = [asked(agent, step) for step in range(1, 9)]
+    trials = [asked(agent, step) for step in range(1, 12)]
     default = {"a.t": None, "a.m": "y", "a.n": 3, "a.mix": {}}
     agent.tell(Trial(id=0, first_ticket=0, tickets=1, settings=default, kind="default"), Reward(value=1.0))
     for trial in reversed(trials[3:]):
         agent.tell(trial, worth(trial))
     agent.tell(trials[0], Reward(failed=True, error="boom"))
     agent.forget(trials[1])
-    nine = asked(agent, 9, pending=tuple(trials[1:3]), coverage={"p": 0.5})
-    assert nine.log_probability is not None
-    assert nine.settings not in [trial.settings for trial in trials[1:3]]
+    late = asked(agent, 12, pending=tuple(trials[1:3]), coverage={"p": 0.5})
+    assert late.log_probability is not None
+    assert late.settings not in [trial.settings for trial in trials[1:3]]
 
 
 def test_the_policy_is_asked_once_enough_rewards_are_there_and_its_note_is_small() -> None:
     agent = made(5)
-    noted = [SHOWN in trial.note for trial in played(agent, range(3 + 3))]
-    assert noted == [False] * 3 + [True] * 3
-    trial = asked(agent, 9)
+    noted = [SHOWN in trial.note for trial in played(agent, range(8 + 3))]
+    assert noted == [False] * 8 + [True] * 3
+    trial = asked(agent, 14)
     assert len(msgspec.json.encode(trial)) < 4000
     choice = Choice.of(trial.note[SHOWN], trial.log_probability or 0.0, 1.0)  # type: ignore[arg-type]
     assert np.array(choice.own).shape == (LISTED, features.OWN)
