@@ -26,7 +26,6 @@ from benchmarks.meta_training.process import Bank, Belief, Trials, added, begun,
 from streamgen.control import features, success
 from streamgen.control.candidate_update import logits
 from streamgen.control.candidates import FLIPPED, MIDDLES, MOVED, STEPS, inner
-from streamgen.control.encoding import Points
 from streamgen.control.policy import Parameters
 from streamgen.control.surrogate import FIRST, FIRST_OF_CHOICES
 
@@ -217,6 +216,6 @@ def _candidates(problem: Problem, past: Trials, levels: jax.Array, chance: Chanc
 def chances_of(u: jax.Array, c: jax.Array, past: Trials, told: jax.Array) -> jax.Array:
     """How likely a batch is to work, as `streamgen.control.success.chances` has it."""
     is_told = (jnp.arange(len(past.c)) < told) * 1.0
-    tried = Points(past.x[:, :COORDINATES], past.c)
-    near, others = success.apart(Points(u, c), tried), success.apart(tried, tried)
+    tried = (past.x[:, :COORDINATES], past.c)
+    near, others = success.apart((u, c), tried), success.apart(tried, tried)
     return jnp.asarray(success.foretold(near, others, is_told * (1 - past.failed), is_told, jnp))

@@ -6,11 +6,14 @@ The same lines serve NumPy (acting) and JAX (meta-training): `xp` is the module 
 from __future__ import annotations
 
 from types import ModuleType
+from typing import TypeAlias
 
 import numpy as np
 
 from streamgen.control.encoding import Floats, Points
 from streamgen.control.features import Array
+
+Pair: TypeAlias = tuple[Array, Array]
 
 VIEWS = ((0.07, 3.0), (0.2, 2.0), (0.2, 30.0))
 """How far a trial tells of others (at this distance it counts 0.6), and how many trials the rate of all is worth.
@@ -25,12 +28,13 @@ def chances(at: Points, tried: Points, worked: Floats) -> Floats:
     return np.asarray(foretold(apart(at, tried), apart(tried, tried), worked, np.ones(len(worked)), np))
 
 
-def apart(at: Points, tried: Points) -> tuple[Array, Array]:
-    """Squared distances and numbers of choices that differ (points, trials)."""
-    return ((at.u[:, None] - tried.u[None]) ** 2).sum(2), (at.c[:, None] != tried.c[None]).sum(2)
+def apart(at: Pair, tried: Pair) -> Pair:
+    """Squared distances and numbers of choices that differ (points, trials), of coordinates and choices."""
+    (u, c), (tried_u, tried_c) = at, tried
+    return ((u[:, None] - tried_u[None]) ** 2).sum(2), (c[:, None] != tried_c[None]).sum(2)
 
 
-def foretold(near: tuple[Array, Array], tried: tuple[Array, Array], worked: Array, told: Array, xp: ModuleType) -> Array:
+def foretold(near: Pair, tried: Pair, worked: Array, told: Array, xp: ModuleType) -> Array:
     """The success rate of the trials nearby, drawn towards that of all; trials that are not `told` count as nothing.
 
     A Beta posterior whose counts are weighted by a kernel (Goetschalckx, Poupart and Hoey 2011, "Continuous correlated
@@ -40,7 +44,7 @@ def foretold(near: tuple[Array, Array], tried: tuple[Array, Array], worked: Arra
     overall = xp.minimum((worked.sum() + 1) / (told.sum() + 1), 1.0)
     others = told * (1 - xp.eye(len(worked)))
 
-    def drawn(away: tuple[Array, Array], counted: Array, reach: float, strength: float) -> Array:
+    def drawn(away: Pair, counted: Array, reach: float, strength: float) -> Array:
         weights = xp.exp(-0.5 * away[0] / reach**2) * OTHER_CHOICE ** away[1] * counted
         return (weights @ worked + strength * overall) / (weights.sum(1) + strength)
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from streamgen.control.agent import Observation, Reward, Trial
-from streamgen.control.candidates import first_point, middles
+from streamgen.control.candidates import first_point, middles, neighbours
 from streamgen.control.encoding import Encoding, Points
 from streamgen.control.evidence import KEPT, Evidence, noise_of, standardised
 from streamgen.control.space import Categorical, Float, Int, Space
 from streamgen.control.success import chances
-from streamgen.control.surrogate import Surrogate
+from streamgen.control.surrogate import Surrogate, usual_first
 
 SPACE = Space({"a.t": Float(0.0, 1.0), "a.n": Int(1, 8), "a.m": Categorical(("x", "y", "z"))})
 FAILED = Reward(failed=True, error="boom")
@@ -197,6 +197,22 @@ def test_chances_are_those_of_all_far_away_and_those_nearby_close_by() -> None:
     assert near_bad < 0.55 < far < near_good
 
 
+def test_failures_that_are_scattered_tell_of_no_place_and_those_in_one_place_do() -> None:
+    tried = Points(np.linspace(0, 1, 41)[:, None], np.zeros((41, 0), np.int64))
+    scattered, together = np.ones(41), np.ones(41)
+    scattered[[5, 20, 21, 35]] = 0
+    together[[20, 21, 22, 23]] = 0
+    at = Points(np.array([[0.525]]), np.zeros((1, 0), np.int64))
+    assert chances(at, tried, together) < 0.65 < 0.8 < chances(at, tried, scattered) < 38 / 42
+
+
+def test_guesses_stay_off_the_borders_and_neighbours_of_what_is_there_may_stay() -> None:
+    encoding = Encoding(Space({"a.t": Float(0.0, 1.0)}))
+    points = Points(np.array([[0.5], [0.05], [0.98]]), np.zeros((3, 0), np.int64))
+    found = neighbours(encoding, points, np.random.default_rng(1), 1.0, 50).u.reshape(3, 51)
+    assert [(row.min(), row.max()) for row in found] == [(0.15, 0.85), (0.05, 0.85), (0.15, 0.98)]
+
+
 def test_the_first_trials_are_in_the_middle_and_try_every_choice() -> None:
     settings = played(Surrogate(SPACE, 5), range(3))
     assert [each["a.t"] for each in settings] == [0.5] * 3
@@ -205,6 +221,7 @@ def test_the_first_trials_are_in_the_middle_and_try_every_choice() -> None:
     assert first_point(Encoding(SPACE), 5, 3, nothing).u[0] != 0.5
     many = Encoding(Space({"a.t": Float(0.0, 1.0), "a.m": Categorical(tuple("abcdefgh"))}))
     assert [middles(many), middles(Encoding(Space({"a.t": Float(0.0, 1.0)})))] == [6, 1]
+    assert [usual_first(choices) for choices in (0, 1, 2)] == [3, 8, 8]
 
 
 @pytest.mark.parametrize("told", [True, False])
