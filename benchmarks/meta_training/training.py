@@ -30,8 +30,6 @@ BATCHES = 30
 AT_ONCE = 100
 EVERY = 50
 """Updates between two points of the learning curve."""
-LEAST = 0.02
-"""Regrets below this are as good as none."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -51,9 +49,9 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Score(msgspec.Struct, frozen=True):
-    """Regrets over held-out problems (a random point's is 1): of the batches, of the recommendation, and of both.
+    """Mean regrets over held-out problems (a random point's is 1): of the batches, of the recommendation, and of both.
 
-    `both` is the geometric mean of the two over all problems, `half` half of its 95 % interval.
+    `both` is the geometric mean of the two, `half` half of its 95 % interval.
     """
 
     online: float
@@ -97,9 +95,25 @@ def _updated(
     parameters: Any, state: Any, bank: Bank, drawn: Luck, draws: jax.Array, optimizer: Any, plan: Plan
 ) -> tuple[Any, Any]:
     away = draws * jnp.array(plan.spread)
-    up, down = (merits(episodes(_moved(parameters, side * away), bank, drawn), plan.late) for side in (1, -1))
-    change, state = optimizer.update(_layer(-gain(up - down, draws, plan)), state, parameters["head"])
+    up, down = (regrets(episodes(_moved(parameters, side * away), bank, drawn), plan.late) for side in (1, -1))
+    change, state = optimizer.update(_layer(-gain(gains(up, down), draws, plan)), state, parameters["head"])
     return {**parameters, "head": optax.apply_updates(parameters["head"], change)}, state
+
+
+def regrets(steps: Steps, late: int) -> jax.Array:
+    """Of each episode: online, and of the recommendation after each of the last `late` batches (2, episodes)."""
+    # Drift may lift a problem's best above the 1 that it began with.
+    best = jnp.maximum(steps.value.max(1), 1.0)
+    return jnp.stack([best - steps.value.mean(1), best - steps.recommended[:, -late:].mean(1)])
+
+
+def gains(up: jax.Array, down: jax.Array) -> jax.Array:
+    """How much less of both regrets there is upwards, each as a share of its mean over all problems (episodes,).
+
+    That is the slope of the logarithm of the geometric mean of both mean regrets: a problem where all is lost counts
+    for what is lost, and one that is as good as solved for nothing.
+    """
+    return ((down - up) / ((up + down).mean(1, keepdims=True) / 2 + 1e-6)).mean(0)
 
 
 def gain(differences: jax.Array, draws: jax.Array, plan: Plan) -> jax.Array:
@@ -110,15 +124,6 @@ def gain(differences: jax.Array, draws: jax.Array, plan: Plan) -> jax.Array:
 def scaled(differences: jax.Array) -> jax.Array:
     """Of the size of their own spread; a problem where all goes wrong on one side is not worth more than a few."""
     return jnp.clip(differences / (jnp.sqrt((differences**2).mean()) + 1e-6), -3.0, 3.0)
-
-
-def merits(steps: Steps, late: int) -> jax.Array:
-    """How good each episode was: the negative mean of the logarithms of both regrets, online and simple."""
-    # Drift may lift a problem's best above the 1 that it began with.
-    best = jnp.maximum(steps.value.max(1), 1.0)
-    regrets = best - steps.value.mean(1), best - steps.recommended[:, -late:].mean(1)
-    online, simple = (jnp.log(jnp.maximum(regret, LEAST)) for regret in regrets)
-    return -(online + simple) / 2
 
 
 def _layer(columns: jax.Array) -> dict[str, jax.Array]:
@@ -135,15 +140,15 @@ def score(parameters: Parameters, bank: Bank, problems: int = 600) -> Score:
     """How good a policy is on problems that training never draws."""
     rng = np.random.default_rng(HELD_OUT)
     found = [_judged(parameters, bank, luck(rng, AT_ONCE, BATCHES)) for _ in range(problems // AT_ONCE)]
-    online, simple = np.hstack([np.asarray(each) for each in found])
-    logs = (np.log(np.maximum(online, LEAST)) + np.log(np.maximum(simple, LEAST))) / 2
-    both = float(np.exp(logs.mean()))
-    half = both * 1.96 * float(logs.std()) / np.sqrt(len(logs))
-    return Score(float(online.mean()), float(simple.mean()), both, float(half))
+    each = np.hstack([np.asarray(part) for part in found])
+    online, simple = each.mean(1)
+    both = float(np.sqrt(online * simple))
+    half = 1.96 * both * float((each / each.mean(1, keepdims=True)).mean(0).std()) / np.sqrt(each.shape[1])
+    return Score(float(online), float(simple), both, half)
 
 
 @jax.jit
 def _judged(parameters: Parameters, bank: Bank, drawn: Luck) -> jax.Array:
     steps = episodes(_moved(parameters, jnp.zeros((AT_ONCE, *_shape(parameters)))), bank, drawn)
-    regrets = jnp.maximum(1 - steps.value, 0.0).mean(1), jnp.maximum(1 - steps.recommended[:, -1], 0.0)
-    return jnp.stack(regrets)
+    found = jnp.maximum(1 - steps.value, 0.0).mean(1), jnp.maximum(1 - steps.recommended[:, -1], 0.0)
+    return jnp.stack(found)

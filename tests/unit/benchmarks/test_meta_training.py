@@ -23,7 +23,7 @@ from benchmarks.meta_training.problems import (
     worth,
 )
 from benchmarks.meta_training.process import ACTING, Bank, Trials, added, banks, begun, believed, expected, predicted
-from benchmarks.meta_training.training import LEAST, Plan, gain, merits, scaled
+from benchmarks.meta_training.training import Plan, gain, gains, regrets, scaled
 from streamgen.control.encoding import Points
 from streamgen.control.gaussian_process import Hyper, Inputs, Posterior, log_likelihood
 from streamgen.control.success import chances
@@ -127,12 +127,17 @@ def steps_of(value: list[list[float]], recommended: list[list[float]]) -> Steps:
     return Steps(jnp.array(value), jnp.array(recommended))
 
 
-def test_an_episode_is_as_good_as_both_of_its_regrets_are_small_in_the_geometric_mean() -> None:
+def test_an_episode_has_a_regret_online_and_one_of_what_it_recommends() -> None:
     steps = steps_of([[0.5, 0.7, 0.9]], [[0.0, 0.8, 0.6]])
-    assert np.asarray(merits(steps, 2)) == pytest.approx([-(np.log(0.3) + np.log(0.3)) / 2])
+    assert np.asarray(regrets(steps, 2))[:, 0] == pytest.approx([0.3, 0.3])
     drifted = steps_of([[0.5, 1.5]], [[1.5, 1.4]])
-    assert np.asarray(merits(drifted, 1)) == pytest.approx([-(np.log(0.5) + np.log(0.1)) / 2])
-    assert np.asarray(merits(steps_of([[1.0] * 3], [[1.0] * 3]), 3)) == pytest.approx([-np.log(LEAST)])
+    assert np.asarray(regrets(drifted, 1))[:, 0] == pytest.approx([0.5, 0.1])
+
+
+def test_both_regrets_count_as_shares_of_their_means_over_all_problems() -> None:
+    up, down = jnp.array([[0.2, 0.4], [0.01, 0.03]]), jnp.array([[0.4, 0.4], [0.03, 0.01]])
+    online, simple = 0.2 / 0.35, 0.02 / 0.02
+    assert np.asarray(gains(up, down)) == pytest.approx([(online + simple) / 2, -simple / 2], abs=1e-3)
 
 
 def test_what_one_problem_teaches_is_bounded() -> None:
