@@ -42,13 +42,13 @@ BUILTIN: dict[str, dict[str, str]] = {
         "class_balance": "streamgen.metrics.class_balance:ClassBalance",
     },
     "rewards": {
-        "classifier": "streamgen.control.classifier:Classifier",
+        "classifier": "streamgen.control.classifier:classifier",
         "callback": "streamgen.control.callback:Callback",
         "http": "streamgen.control.http_reward:HttpReward",
         "acceptance": "streamgen.control.acceptance:Acceptance",
         "diversity": "streamgen.control.diversity:Diversity",
         "judge": "streamgen.control.judge:Judge",
-        "student": "streamgen.control.student:Student",
+        "student": "streamgen.control.student:student",
         "weighted": "streamgen.control.weighted:Weighted",
     },
     "agents": {

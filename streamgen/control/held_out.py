@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
 
 from streamgen.control.examples import Example, check_apart, check_classes, examples_of, read_examples
+from streamgen.control.worker import Place
 from streamgen.errors import RewardError
 from streamgen.record import Record
 from streamgen.settings import Settings
@@ -20,6 +24,9 @@ class HeldOutSettings(Settings, frozen=True, kw_only=True):
 
     `seeds` are added to what is trained on. `test` names the file of the final test, which nothing here reads but to
     make sure that it shares no text with the other two: reward and test must be measured on different rows.
+
+    The standard error comes from `resamples` models that learn from resampled records of the trial: it tells how far
+    another batch of the same settings may be off. `worker` is where they learn: a process leaves the event loop alone.
     """
 
     text: str = "text"
@@ -28,6 +35,9 @@ class HeldOutSettings(Settings, frozen=True, kw_only=True):
     seeds: str | None = None
     test: str | None = None
     directory: str | None = None
+    resamples: Annotated[int, Meta(ge=0, le=100)] = 8
+    worker: Place = "process"
+    timeout_s: Annotated[float, Meta(gt=0)] = 600.0
 
 
 class HeldOut:

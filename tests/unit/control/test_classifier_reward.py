@@ -15,9 +15,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
 
-from streamgen.control.classifier import Classifier, ClassifierSettings
+from streamgen.control.classifier import ClassifierSettings, classifier
 from streamgen.control.classifier_job import LEAST_PROBABILITY, Truth, evaluate, metrics_of
 from streamgen.control.examples import Example, read_examples
+from streamgen.control.held_out_reward import HeldOutReward
 from streamgen.control.reward import class_errors, close_reward
 from streamgen.errors import MissingExtra, RecipeError, RewardError
 from streamgen.record import Record
@@ -28,24 +29,24 @@ RECORDS = [Record(str(index), row) for index, row in enumerate(ROWS)]
 GOOD = '{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n'
 
 
-def classifier(validation: str = "snips_validation.jsonl", directory: Path = HERE, **more: Any) -> Classifier:
+def a_classifier(validation: str = "snips_validation.jsonl", directory: Path = HERE, **more: Any) -> HeldOutReward[Any]:
     settings = {"worker": "thread", "resamples": 2, **more}
-    return Classifier(ClassifierSettings(validation=validation, directory=str(directory), **settings))
+    return classifier(ClassifierSettings(validation=validation, directory=str(directory), **settings))
 
 
 async def test_real_utterances_teach_and_shuffled_labels_do_not() -> None:
     labels = [row["label"] for row in ROWS]
     shifted = [record.with_columns(label=label) for record, label in zip(RECORDS, labels[1:] + labels[:1], strict=True)]
-    good = await classifier().score(RECORDS, [])
-    bad = await classifier().score(shifted, [])
+    good = await a_classifier().score(RECORDS, [])
+    bad = await a_classifier().score(shifted, [])
     assert good["accuracy"] >= 0.8
     assert good["macro_f1"] >= 0.8
     assert bad["accuracy"] <= 0.4
 
 
 async def test_the_same_records_give_the_same_metrics_in_a_process_and_in_a_thread() -> None:
-    beside = classifier(worker="process")
-    assert await beside.score(RECORDS, []) == await classifier().score(RECORDS, [])
+    beside = a_classifier(worker="process")
+    assert await beside.score(RECORDS, []) == await a_classifier().score(RECORDS, [])
     await close_reward(beside)
 
 
@@ -87,8 +88,8 @@ def test_certainty_is_worth_one_and_certainty_of_a_wrong_class_nothing() -> None
 
 
 async def test_resamples_tell_a_standard_error_and_none_is_told_without() -> None:
-    with_error = await classifier(resamples=6, metric="resampled_macro_f1").score(RECORDS[:20], [])
-    without = await classifier(resamples=0).score(RECORDS[:20], [])
+    with_error = await a_classifier(resamples=6, metric="resampled_macro_f1").score(RECORDS[:20], [])
+    without = await a_classifier(resamples=0).score(RECORDS[:20], [])
     assert 0 < with_error["resampled_macro_f1_se"] < 0.3
     assert with_error["resampled_accuracy"] < with_error["accuracy"]  # fewer different records to learn from
     assert not any(name.endswith("_se") for name in without)
@@ -97,13 +98,13 @@ async def test_resamples_tell_a_standard_error_and_none_is_told_without() -> Non
 
 async def test_a_batch_beside_a_pool_is_less_uncertain_than_alone() -> None:
     batch, pool = RECORDS[:14], RECORDS[14:]
-    alone, beside = [await classifier(resamples=8, train_on=what).score(batch, pool) for what in ("batch", "pool")]
+    alone, beside = [await a_classifier(resamples=8, train_on=what).score(batch, pool) for what in ("batch", "pool")]
     assert beside["accuracy_se"] < alone["accuracy_se"]
 
 
 async def test_a_pair_is_measured_from_the_same_pool() -> None:
     batch, incumbent, pool = RECORDS[:12], RECORDS[12:24], RECORDS[24:]
-    reward = classifier(train_on="pool")
+    reward = a_classifier(train_on="pool")
     paired = await reward.score_paired(batch, incumbent, pool)
     own, other = await reward.score(batch, pool), await reward.score(incumbent, pool)
     assert {name: paired[name] for name in own} == own
@@ -114,7 +115,7 @@ async def test_a_pair_is_measured_from_the_same_pool() -> None:
 
 
 async def test_an_incumbent_that_nothing_can_be_learned_from_is_left_out() -> None:
-    reward = classifier()
+    reward = a_classifier()
     assert await reward.score_paired(RECORDS, [], []) == await reward.score(RECORDS, [])
     one_class = [record for record in RECORDS if record["label"] == RECORDS[0]["label"]]
     assert await reward.score_paired(RECORDS, one_class, []) == await reward.score(RECORDS, [])
@@ -122,22 +123,22 @@ async def test_an_incumbent_that_nothing_can_be_learned_from_is_left_out() -> No
 
 async def test_classes_of_which_there_is_nothing_count_as_errors() -> None:
     two = [record for record in RECORDS if record["label"] in ("PlayMusic", "GetWeather")]
-    errors = class_errors(await classifier().score(two, []))
+    errors = class_errors(await a_classifier().score(two, []))
     assert len(errors) == 7
     assert [errors[label] for label in errors if label not in ("PlayMusic", "GetWeather")] == [1.0] * 5
 
 
 async def test_the_pool_counts_only_when_trained_on_the_pool() -> None:
     batch, pool = RECORDS[:10], RECORDS[10:]
-    alone = await classifier(train_on="batch").score(batch, pool)
-    together = await classifier(train_on="pool").score(batch, pool)
-    assert alone == await classifier(train_on="batch").score(batch, [])
+    alone = await a_classifier(train_on="batch").score(batch, pool)
+    together = await a_classifier(train_on="pool").score(batch, pool)
+    assert alone == await a_classifier(train_on="batch").score(batch, [])
     assert together["accuracy"] > alone["accuracy"]
 
 
 async def test_seeds_are_added_to_the_training_rows(tmp_path: Path) -> None:
     (tmp_path / "seeds.jsonl").write_bytes((HERE / "snips_train.jsonl").read_bytes())
-    seeded = classifier(str(HERE / "snips_validation.jsonl"), tmp_path, seeds="seeds.jsonl")
+    seeded = a_classifier(str(HERE / "snips_validation.jsonl"), tmp_path, seeds="seeds.jsonl")
     one = Record("x", {"text": "play a song", "label": "PlayMusic"})
     assert (await seeded.score([one], []))["accuracy"] >= 0.8
 
@@ -151,19 +152,19 @@ def test_rows_of_the_final_test_are_refused_with_their_lines(tmp_path: Path, sha
     line = 4 if shared == "validation" else 3
     message = rf"{shared}\.jsonl shares 1 of its texts with .*test\.jsonl: line {line} \(line 1 there\); what settings"
     with pytest.raises(RecipeError, match=message) as caught:
-        classifier("validation.jsonl", tmp_path, seeds="seeds.jsonl", test="test.jsonl")
+        a_classifier("validation.jsonl", tmp_path, seeds="seeds.jsonl", test="test.jsonl")
     assert caught.value.path == "$.controller.reward.test"
 
 
 def test_a_test_file_that_is_the_validation_file_or_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "v.jsonl").write_text("".join(f'{{"text": "t{i}", "label": "{i % 2}"}}\n' for i in range(9)))
     with pytest.raises(RecipeError, match=r"shares 9 of its texts .* line 5 \(line 5 there\) and 4 more"):
-        classifier("v.jsonl", tmp_path, test="v.jsonl")
+        a_classifier("v.jsonl", tmp_path, test="v.jsonl")
     with pytest.raises(RecipeError, match="cannot read") as caught:
-        classifier("v.jsonl", tmp_path, test="none.jsonl")
+        a_classifier("v.jsonl", tmp_path, test="none.jsonl")
     assert caught.value.path == "$.controller.reward.test"
     (tmp_path / "test.jsonl").write_text('{"text": "another", "anything": 1}\n')
-    assert classifier("v.jsonl", tmp_path, test="test.jsonl").metric == "accuracy"
+    assert a_classifier("v.jsonl", tmp_path, test="test.jsonl").metric == "accuracy"
 
 
 def test_a_mean_over_no_resamples_is_refused() -> None:
@@ -172,8 +173,8 @@ def test_a_mean_over_no_resamples_is_refused() -> None:
 
 
 def test_the_main_metric_can_be_chosen() -> None:
-    assert classifier().metric == "accuracy"
-    assert classifier(metric="macro_f1").metric == "macro_f1"
+    assert a_classifier().metric == "accuracy"
+    assert a_classifier(metric="macro_f1").metric == "macro_f1"
 
 
 @pytest.mark.parametrize(
@@ -186,12 +187,12 @@ def test_the_main_metric_can_be_chosen() -> None:
 )
 async def test_records_that_nothing_can_be_learned_from_are_an_error(records: list[Record], message: str) -> None:
     with pytest.raises(RewardError, match=message):
-        await classifier().score(records, [])
+        await a_classifier().score(records, [])
 
 
 async def test_an_empty_batch_is_an_error_also_with_a_pool() -> None:
     with pytest.raises(RewardError, match="0 records"):
-        await classifier(train_on="pool").score([], RECORDS)
+        await a_classifier(train_on="pool").score([], RECORDS)
 
 
 @pytest.mark.parametrize(
@@ -212,20 +213,20 @@ def test_a_validation_file_that_cannot_serve_is_refused_when_built(
     if content is not None:
         (tmp_path / "v.jsonl").write_text(content)
     with pytest.raises(RecipeError, match=message) as caught:
-        classifier("v.jsonl", tmp_path)
+        a_classifier("v.jsonl", tmp_path)
     assert caught.value.path == "$.controller.reward.validation"
 
 
 def test_a_seeds_file_may_hold_one_class_but_must_be_readable(tmp_path: Path) -> None:
     (tmp_path / "v.jsonl").write_text(GOOD)
     (tmp_path / "s.jsonl").write_text('{"text": "a", "label": "x"}\n')
-    classifier("v.jsonl", tmp_path, seeds="s.jsonl")
+    a_classifier("v.jsonl", tmp_path, seeds="s.jsonl")
     with pytest.raises(RecipeError) as caught:
-        classifier("v.jsonl", tmp_path, seeds="none.jsonl")
+        a_classifier("v.jsonl", tmp_path, seeds="none.jsonl")
     assert caught.value.path == "$.controller.reward.seeds"
 
 
 def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamgen.control.classifier.find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"streamgen-llm\[metrics\]"):
-        classifier()
+        a_classifier()
