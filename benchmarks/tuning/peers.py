@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,23 +14,7 @@ from streamgen.control.space import Categorical, Float, Int, Parameter
 from streamgen.record import Value
 
 
-class _Peer:
-    """What none of them needs here."""
-
-    def state_dict(self) -> dict[str, Value]:
-        raise NotImplementedError
-
-    def load_state_dict(self, state: Mapping[str, Value]) -> None:
-        raise NotImplementedError
-
-    def forget(self, trial: Trial) -> None:
-        raise NotImplementedError
-
-    def warm_start(self, told: Sequence[tuple[Mapping[str, Value], Reward]]) -> None:
-        raise NotImplementedError
-
-
-class Optuna(_Peer):
+class Optuna:
     """A study by ask and tell; a failed batch is a failed trial; recommended is the best trial, as its users do."""
 
     def __init__(self, world: World, sampler: Any) -> None:
@@ -77,7 +61,7 @@ def gp(world: World, seed: int) -> Optuna:
     return Optuna(world, optuna.samplers.GPSampler(seed=seed))
 
 
-class Cma(_Peer):
+class Cma:
     """CatCMA with margin (Hamano et al. 2025): floats, whole numbers and categories; recommended is the best trial."""
 
     def __init__(self, world: World, seed: int) -> None:

@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import msgspec
 import numpy as np
 
 from benchmarks.tuning.world import World
-from streamgen.control.agent import Agent, Observation, Reward, Trial
+from streamgen.control.agent import Observation, Proposal, Reward, Trial
+from streamgen.record import Value
 
 BATCHES = 30
 LOOKED_AT = (5, 10, 20, 30)
 """After so many batches the recommended settings are judged."""
 
-MakeAgent = Callable[[World, int], Agent]
+
+class Tuner(Protocol):
+    """What a game needs of an agent, or of a peer."""
+
+    def ask(self, observation: Observation) -> Proposal:
+        """What to try next."""
+        ...
+
+    def tell(self, trial: Trial, reward: Reward) -> None:
+        """Take a trial's reward."""
+        ...
+
+    def recommend(self) -> Mapping[str, Value] | None:
+        """The best settings, as far as is known."""
+        ...
+
+
+MakeAgent = Callable[[World, int], Tuner]
 
 
 class Game(msgspec.Struct, frozen=True):
@@ -33,7 +52,7 @@ class Game(msgspec.Struct, frozen=True):
 class _Player:
     """Keeps trials out, and measures what the agent's own work costs."""
 
-    def __init__(self, agent: Agent, world: World) -> None:
+    def __init__(self, agent: Tuner, world: World) -> None:
         self.agent, self.world, self.cpu_s = agent, world, 0.0
         self.out: list[tuple[Trial, Reward]] = []
 
