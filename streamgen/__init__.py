@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from streamgen.errors import StreamgenError as StreamgenError
     from streamgen.llm.model import Message as Message
     from streamgen.llm.model import Response as Response
+    from streamgen.opening import open_run as open
+    from streamgen.opening import run as run
     from streamgen.recipe import Recipe as Recipe
     from streamgen.record import Meta as Meta
     from streamgen.record import Record as Record
     from streamgen.runs import Run as Run
-    from streamgen.runs import open_run as open
-    from streamgen.runs import run as run
     from streamgen.settings import Settings as Settings
 
 __version__ = "0.1.0"
@@ -41,8 +41,8 @@ _HOME = {
     "Meta": "streamgen.record",
     "Record": "streamgen.record",
     "Run": "streamgen.runs",
-    "open": "streamgen.runs:open_run",
-    "run": "streamgen.runs",
+    "open": "streamgen.opening:open_run",
+    "run": "streamgen.opening",
 }
 __all__ = [
     "Context",

@@ -16,10 +16,10 @@ from streamgen.inspection_view import plain
 from streamgen.llm.lane import Lane
 from streamgen.llm.probe import CALLS, Finding, probe
 from streamgen.llm.spec import ModelSpec
+from streamgen.opening import run_async
 from streamgen.plan import open_endpoint
 from streamgen.recipe import Recipe
 from streamgen.report.text import duration
-from streamgen.runs import run_async
 
 
 class _Target(msgspec.Struct):

@@ -17,10 +17,10 @@ from streamgen import log
 from streamgen.command_run import fetch_local_models, followed
 from streamgen.estimate import Interval
 from streamgen.inspection_view import plain
+from streamgen.opening import open_run, run_async, with_accept
 from streamgen.pilot import Estimate, estimate
 from streamgen.recipe import Recipe
 from streamgen.report.text import cost, duration
-from streamgen.runs import open_run, run_async, with_accept
 from streamgen.summary import Summary
 
 

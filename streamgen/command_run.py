@@ -19,11 +19,12 @@ from streamgen.functions import find_function
 from streamgen.inspection import RecordRow
 from streamgen.inspection_view import record_panel
 from streamgen.llm.spec import ModelSpec
+from streamgen.opening import open_run, run_async
 from streamgen.plan import make_plan
 from streamgen.present import Progress, summary_view
 from streamgen.recipe import Recipe
 from streamgen.record import Record
-from streamgen.runs import Run, open_run, run_async
+from streamgen.runs import Run
 from streamgen.summary import Summary
 
 

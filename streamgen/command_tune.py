@@ -21,10 +21,10 @@ from streamgen.estimate import Interval
 from streamgen.files import replacing
 from streamgen.inspection_view import plain
 from streamgen.llm.budget import Spent
+from streamgen.opening import run_async
 from streamgen.present import summary_view
 from streamgen.recipe import Recipe
 from streamgen.report.text import cost, duration
-from streamgen.runs import run_async
 from streamgen.summary import Summary
 from streamgen.toml_text import toml_text
 from streamgen.tune import Tuned, Wish, tune, tuned_recipe

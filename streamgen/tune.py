@@ -18,10 +18,11 @@ from streamgen.estimate import Interval
 from streamgen.inspection import reading
 from streamgen.journal.store import FILE_NAME, Store
 from streamgen.llm.budget import Budget, Spent
+from streamgen.opening import open_run
 from streamgen.plan import Plan, make_plan
 from streamgen.recipe import Recipe
 from streamgen.record import Value
-from streamgen.runs import Run, open_run
+from streamgen.runs import Run
 from streamgen.summary import Summary
 
 EXPLORING = 0.8  # of a budget of money, tokens or minutes; the rest is for running again what was found

@@ -8,7 +8,7 @@ import streamgen
 from benchmarks.clients.contract import Report, Work, read_work
 from streamgen.journal import journal
 from streamgen.journal.store import Store
-from streamgen.runs import run_async
+from streamgen.opening import run_async
 
 
 def recipe_of(work: Work) -> dict[str, object]:

@@ -11,9 +11,9 @@ import msgspec
 
 import streamgen
 from streamgen.context import Context
+from streamgen.opening import run_async
 from streamgen.recipe import Recipe, StageSpec
 from streamgen.record import Record, Value
-from streamgen.runs import run_async
 from streamgen.settings import Settings
 
 IN_FLIGHT = 4

@@ -16,9 +16,9 @@ from runs import CHAT, asked, check_whole, echo, make, model, query, temperature
 import streamgen
 from streamgen.context import Context
 from streamgen.errors import LockedError, RecipeError, TooManyFailures
+from streamgen.opening import run_async
 from streamgen.recipe import Recipe, StageSpec
 from streamgen.record import Record
-from streamgen.runs import run_async
 from streamgen.settings import Settings
 from streamgen.summary import Summary
 from streamgen.testing import Scripted, prompt_of

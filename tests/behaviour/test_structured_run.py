@@ -17,11 +17,11 @@ from streamgen.context import Context
 from streamgen.llm.limits import Limits
 from streamgen.llm.model import ChatRequest, Request
 from streamgen.llm.spec import ModelSpec
+from streamgen.opening import open_run
 from streamgen.present import summary_view
 from streamgen.recipe import Recipe, StageSpec
 from streamgen.record import Record, Value
 from streamgen.report import write_report
-from streamgen.runs import open_run
 from streamgen.testing import Fault, ScriptedServer, refusal
 
 SCHEMA: Value = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}

@@ -16,9 +16,10 @@ from streamgen.cli import main as cli
 from streamgen.errors import RecipeError
 from streamgen.llm.budget import Budget
 from streamgen.llm.model import Response
+from streamgen.opening import run_async
 from streamgen.recipe import Recipe
 from streamgen.record import Record, Usage
-from streamgen.runs import Run, run_async
+from streamgen.runs import Run
 from streamgen.summary import Summary
 from streamgen.testing import Scripted
 from streamgen.toml_text import toml_text
