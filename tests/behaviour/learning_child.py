@@ -16,6 +16,7 @@ from streamgen.record import Record
 from streamgen.testing import prompt_of, scripted
 
 BATCH, TRIALS = 4, 30
+LATENCY_S = 0.015  # a reward is told, in a thread, while the next trial has its four answers: also on a busy machine
 
 
 async def score(records: Sequence[Record]) -> Mapping[str, float]:
@@ -46,7 +47,7 @@ def recipe(agent: str, kill_at: int | None = None) -> Recipe:
             "reward": {"type": "callback", "function": "learning_child:score", "metric": "reward"},
         },
     })  # fmt: skip
-    return msgspec.structs.replace(parsed, models={"main": scripted(answer, latency_s=0.004)})
+    return msgspec.structs.replace(parsed, models={"main": scripted(answer, latency_s=LATENCY_S)})
 
 
 if __name__ == "__main__":
