@@ -96,7 +96,7 @@ def _updated(
 ) -> tuple[Any, Any]:
     away = draws * jnp.array(plan.spread)
     up, down = (regrets(episodes(_moved(parameters, side * away), bank, drawn), plan.late) for side in (1, -1))
-    change, state = optimizer.update(_layer(-gain(gains(up, down), draws, plan)), state, parameters["head"])
+    change, state = optimizer.update(_layer(-gain(saved(up, down), draws, plan)), state, parameters["head"])
     return {**parameters, "head": optax.apply_updates(parameters["head"], change)}, state
 
 
@@ -107,7 +107,7 @@ def regrets(steps: Steps, late: int) -> jax.Array:
     return jnp.stack([best - steps.value.mean(1), best - steps.recommended[:, -late:].mean(1)])
 
 
-def gains(up: jax.Array, down: jax.Array) -> jax.Array:
+def saved(up: jax.Array, down: jax.Array) -> jax.Array:
     """How much less of both regrets there is upwards, each as a share of its mean over all problems (episodes,).
 
     That is the slope of the logarithm of the geometric mean of both mean regrets: a problem where all is lost counts

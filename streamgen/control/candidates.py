@@ -10,7 +10,7 @@ from streamgen.control.halton import Halton
 
 INSET = 0.15
 """Of a range at either end: points drawn anywhere stay away from the borders, where most of a cube's volume is and
-most in doubt. Neighbours of good points go there.
+most in doubt, and guesses are not moved there. Only neighbours of points that did well go farther out.
 """
 MIDDLES = 6  # trials at most in the middle of all ranges
 STEPS = (0.03, 0.1, 0.25)  # of the range: how far a neighbour may be

@@ -24,9 +24,9 @@ Of three and of eight moves (with 8 and 16 particles that predict), eight had 5 
 
 # Medians and the deviations of the logarithms, of coordinates in [0, 1], rewards of variance 1 and time in batches.
 # Chosen by the log density that the posterior gives to true rewards which it has not seen, after 4 to 30 batches of
-# the families of `python -m benchmarks tuning` (development seeds).
+# the families of `python -m benchmarks tuning` (development seeds); ODDS by the regret (decision 0010).
 LENGTH, STATE_LENGTH = (0.55, 0.35), (1.5, 1.0)
-ODDS = (0.4, 1.0)  # of the correlation between two choices: odds of 1 are a correlation of a half
+ODDS = (0.4, 1.0)  # of the correlation between two choices: odds of 1 would be a correlation of a half
 LEVEL = (0.3, 0.7)
 SIGNAL, NOISE, FORGETTING = (1.5, 0.5), (0.2, 0.8), (0.0005, 1.0)
 POWER = (1.0, 0.3)

@@ -25,6 +25,8 @@ OTHER_CHOICE = 0.3  # how much a trial with another choice counts
 
 def chances(at: Points, tried: Points, worked: Floats) -> Floats:
     """The probability of success at each point; `worked` holds 1 for a trial that had a reward, 0 for a failed one."""
+    if worked.all():
+        return np.ones(len(at.u))
     return np.asarray(foretold(apart(at, tried), apart(tried, tried), worked, np.ones(len(worked)), np))
 
 

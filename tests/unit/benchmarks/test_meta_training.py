@@ -23,7 +23,7 @@ from benchmarks.meta_training.problems import (
     worth,
 )
 from benchmarks.meta_training.process import ACTING, Bank, Trials, added, banks, begun, believed, expected, predicted
-from benchmarks.meta_training.training import Plan, gain, gains, regrets, scaled
+from benchmarks.meta_training.training import Plan, gain, regrets, saved, scaled
 from streamgen.control.encoding import Points
 from streamgen.control.gaussian_process import Hyper, Inputs, Posterior, log_likelihood
 from streamgen.control.success import chances
@@ -137,7 +137,7 @@ def test_an_episode_has_a_regret_online_and_one_of_what_it_recommends() -> None:
 def test_both_regrets_count_as_shares_of_their_means_over_all_problems() -> None:
     up, down = jnp.array([[0.2, 0.4], [0.01, 0.03]]), jnp.array([[0.4, 0.4], [0.03, 0.01]])
     online, simple = 0.2 / 0.35, 0.02 / 0.02
-    assert np.asarray(gains(up, down)) == pytest.approx([(online + simple) / 2, -simple / 2], abs=1e-3)
+    assert np.asarray(saved(up, down)) == pytest.approx([(online + simple) / 2, -simple / 2], abs=1e-3)
 
 
 def test_what_one_problem_teaches_is_bounded() -> None:
