@@ -19,7 +19,7 @@ from streamgen.llm.caller import CallKey, stored_response
 from streamgen.llm.model import Response
 from streamgen.llm.spec import ModelSpec
 from streamgen.recipe import Part, Recipe
-from streamgen.record import Usage, Value
+from streamgen.record import Value
 from streamgen.source import Place
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ class Past(msgspec.Struct, frozen=True):
     replay: dict[CallKey, Response] = {}
     accepted: Set[str] = frozenset()
     surplus: Set[str] = frozenset()
-    usage: Usage = Usage(calls=0)
     minutes: float = 0.0
     trials: Sequence[Trial] = ()
     rewards: Sequence[tuple[int, Reward]] = ()
@@ -131,7 +130,6 @@ def past_of(store: Store) -> Past:
         dict(_paid_calls(store, progress)),
         frozenset(chain.from_iterable(left.accepted for left in traces)),
         frozenset(chain.from_iterable(left.surplus for left in traces)),
-        _usage(progress),
         float(seconds or 0) / 60,
         [msgspec.json.decode(_blob(body), type=Trial) for (body,) in store.read("SELECT body FROM trials ORDER BY id")],
         [
@@ -183,14 +181,6 @@ def _paid_calls(store: Store, progress: Progress) -> Iterator[tuple[CallKey, Res
 def _bad_rows(store: Store) -> int:
     (count,) = store.one("SELECT count(*) FROM letters WHERE stage = ?", SOURCE)
     return int(count or 0)
-
-
-def _usage(progress: Progress) -> Usage:
-    spent = [spent for stages in progress.spent.values() for spent in stages.values()]
-    usage = Usage(sum(each.prompt_tokens for each in spent), sum(each.completion_tokens for each in spent),
-                  sum(each.requests for each in spent))  # fmt: skip
-    is_known = any(each.unpriced < each.requests for each in spent)
-    return msgspec.structs.replace(usage, cost_usd=sum(each.usd for each in spent)) if is_known else usage
 
 
 def _model(spec: object) -> Value:

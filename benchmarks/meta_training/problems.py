@@ -3,6 +3,9 @@
 A problem is a random function of coordinates, choices, an observed state and time: a mixture of waves (random Fourier
 features, so draws of Gaussian processes), bowls, and boxes (the leaves of random trees), sometimes cut off by an edge;
 it may drift, and batches may fail. It is scaled so that its best is 1 and a random point is worth 0 in the mean.
+
+What nobody can learn in thirty batches teaches nothing but adds to the spread: so functions are smooth, noise is
+moderate, and few problems follow an observed state, in most of whose values the best of all is out of reach.
 """
 
 from __future__ import annotations
@@ -106,7 +109,7 @@ def draw(uniforms: jax.Array, normals: jax.Array) -> Problem:
     sizes = [
         1 + numbers.chance(share) * numbers.whole(1, most - 1) for share, most in zip((0.7, 0.4), MOST, strict=True)
     ]
-    has_state = chance(0.25)
+    has_state = chance(0.1)
     spread = uniform(0.0, 1.0) * chance(0.6)  # how much the first choice changes
     middle, apart = uniform(0.0, 1.0, COORDINATES), uniform(0.0, 1.0, first, COORDINATES)
     one = jnp.arange(COORDINATES) == numbers.whole(0, COORDINATES - 1, BOXES, 1)
@@ -114,9 +117,9 @@ def draw(uniforms: jax.Array, normals: jax.Array) -> Problem:
     raw = Problem(
         used=used,
         sizes=jnp.stack(sizes).astype(int),
-        blend=jax.nn.softmax(2.5 * normal(3)),
+        blend=jax.nn.softmax(2.5 * normal(3) - jnp.array([0.0, 0.0, 2.0])),
         frequencies=jnp.hstack(
-            [matters * uniform(2.0, 12.0) * normal(WAVES, COORDINATES), has_state * normal(WAVES, STATES)]
+            [matters * uniform(0.5, 5.0) * normal(WAVES, COORDINATES), has_state * normal(WAVES, STATES)]
         ),
         phases=uniform(0.0, 6.28, WAVES) + 3 * spread * normal(*MOST, WAVES),
         heights=normal(WAVES),
@@ -134,7 +137,7 @@ def draw(uniforms: jax.Array, normals: jax.Array) -> Problem:
         edge=jnp.where(chance(0.25) > 0, uniform(-0.2, 0.9), 1e3),
         velocity=normal(COORDINATES) * uniform(0.0, 0.01) * chance(0.35),
         has_state=has_state,
-        noise=numbers.log_uniform(0.01, 0.6),
+        noise=numbers.log_uniform(0.01, 0.3),
         failing=uniform(0.0, 0.25) * chance(0.4),
         fails_at=jnp.where(chance(0.15) > 0, uniform(0.7, 0.95), 2.0),
         offset=jnp.zeros(()),

@@ -101,10 +101,13 @@ def _updated(
 
 
 def regrets(steps: Steps, late: int) -> jax.Array:
-    """Of each episode: online, and of the recommendation after each of the last `late` batches (2, episodes)."""
-    # Drift may lift a problem's best above the 1 that it began with.
-    best = jnp.maximum(steps.value.max(1), 1.0)
-    return jnp.stack([best - steps.value.mean(1), best - steps.recommended[:, -late:].mean(1)])
+    """Of each episode: online, and of the recommendation after each of the last `late` batches (2, episodes).
+
+    Nothing is lost where a value is above 1, the best that was found when the problem was scaled: with the highest
+    value of the episode itself as the best, whoever discovered one would have been the worse for it.
+    """
+    parts = steps.value, steps.recommended[:, -late:]
+    return jnp.stack([jnp.maximum(1 - part, 0.0).mean(1) for part in parts])
 
 
 def saved(up: jax.Array, down: jax.Array) -> jax.Array:
@@ -149,6 +152,4 @@ def score(parameters: Parameters, bank: Bank, problems: int = 600) -> Score:
 
 @jax.jit
 def _judged(parameters: Parameters, bank: Bank, drawn: Luck) -> jax.Array:
-    steps = episodes(_moved(parameters, jnp.zeros((AT_ONCE, *_shape(parameters)))), bank, drawn)
-    found = jnp.maximum(1 - steps.value, 0.0).mean(1), jnp.maximum(1 - steps.recommended[:, -1], 0.0)
-    return jnp.stack(found)
+    return regrets(episodes(_moved(parameters, jnp.zeros((AT_ONCE, *_shape(parameters)))), bank, drawn), late=1)

@@ -70,7 +70,7 @@ def test_a_recipe_from_python_may_hold_functions() -> None:
 def test_the_past_of_a_fresh_journal_is_empty() -> None:
     store = Store(None)
     past = past_of(store)
-    assert (past.sessions, past.unsettled, past.following, past.usage.calls, past.minutes) == (0, (), 0, 0, 0.0)
+    assert (past.sessions, past.unsettled, past.following, past.minutes) == (0, (), 0, 0.0)
     store.close()
 
 
@@ -111,8 +111,11 @@ def test_the_past_tells_what_was_paid_stored_and_left_open() -> None:
     assert (past.sessions, past.minutes, past.unsettled, past.following) == (2, 2.0, [1], 3)
     assert [(key, stored.text) for key, stored in past.replay.items()] == [((1, "a", "1.0", 3), "hi")]
     assert (past.accepted, past.surplus) == ({"1.0"}, {"1.1"})
-    assert (past.usage.prompt_tokens, past.usage.completion_tokens, past.usage.calls) == (21, 12, 6)
-    assert past.usage.cost_usd == 1.25
+    spent = [each for stages in store.progress().spent.values() for each in stages.values()]
+    columns = zip(
+        *((each.prompt_tokens, each.completion_tokens, each.requests, each.usd) for each in spent), strict=True
+    )
+    assert [sum(column) for column in columns] == [21, 12, 6, 1.25]
     assert past.retunes == [(5, {"a.x": 1})]
     assert past.bad_rows == 1
     store.close()

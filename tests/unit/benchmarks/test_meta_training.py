@@ -130,8 +130,11 @@ def steps_of(value: list[list[float]], recommended: list[list[float]]) -> Steps:
 def test_an_episode_has_a_regret_online_and_one_of_what_it_recommends() -> None:
     steps = steps_of([[0.5, 0.7, 0.9]], [[0.0, 0.8, 0.6]])
     assert np.asarray(regrets(steps, 2))[:, 0] == pytest.approx([0.3, 0.3])
-    drifted = steps_of([[0.5, 1.5]], [[1.5, 1.4]])
-    assert np.asarray(regrets(drifted, 1))[:, 0] == pytest.approx([0.5, 0.1])
+
+
+def test_a_value_above_the_best_that_was_known_is_no_regret_for_the_others() -> None:
+    found = steps_of([[0.5, 1.5]], [[1.5, 1.4]])
+    assert np.asarray(regrets(found, 1))[:, 0] == pytest.approx([0.25, 0.0])
 
 
 def test_both_regrets_count_as_shares_of_their_means_over_all_problems() -> None:
