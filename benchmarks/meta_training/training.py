@@ -8,6 +8,7 @@ problem, with the same luck, by parameters on either side of the mean, tell whic
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -146,7 +147,7 @@ def score(parameters: Parameters, bank: Bank, problems: int = 600) -> Score:
     each = np.hstack([np.asarray(part) for part in found])
     online, simple = each.mean(1)
     both = float(np.sqrt(online * simple))
-    half = 1.96 * both * float((each / each.mean(1, keepdims=True)).mean(0).std()) / np.sqrt(each.shape[1])
+    half = 1.96 * both * float((each / each.mean(1, keepdims=True)).mean(0).std()) / math.sqrt(each.shape[1])
     return Score(float(online), float(simple), both, half)
 
 
