@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import optax
 
 from benchmarks.meta_training.episodes import Luck, Steps, episodes, luck
@@ -144,11 +145,15 @@ def score(parameters: Parameters, bank: Bank, problems: int = 600) -> Score:
     """How good a policy is on problems that training never draws."""
     rng = np.random.default_rng(HELD_OUT)
     found = [_judged(parameters, bank, luck(rng, AT_ONCE, BATCHES)) for _ in range(problems // AT_ONCE)]
-    each = np.hstack([np.asarray(part) for part in found])
-    online, simple = each.mean(1)
-    both = float(np.sqrt(online * simple))
-    half = 1.96 * both * float((each / each.mean(1, keepdims=True)).mean(0).std()) / math.sqrt(each.shape[1])
-    return Score(float(online), float(simple), both, half)
+    return scored(np.hstack([np.asarray(part) for part in found]))
+
+
+def scored(found: npt.NDArray[np.floating[Any]]) -> Score:
+    """The score of some episodes, from both regrets of each (2, episodes)."""
+    online, simple = found.mean(1).tolist()
+    both = math.sqrt(online * simple)
+    shares = (found / found.mean(1, keepdims=True)).mean(0)
+    return Score(online, simple, both, 1.96 * both * float(shares.std()) / math.sqrt(len(shares)))
 
 
 @jax.jit

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import math
 from functools import partial
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ from benchmarks.meta_training.problems import (
     worth,
 )
 from benchmarks.meta_training.process import ACTING, Bank, Trials, added, banks, begun, believed, expected, predicted
-from benchmarks.meta_training.training import Plan, gain, regrets, saved, scaled
+from benchmarks.meta_training.training import Plan, Score, gain, regrets, saved, scaled, scored
 from streamgen.control.encoding import Points
 from streamgen.control.gaussian_process import Hyper, Inputs, Posterior, log_likelihood
 from streamgen.control.success import chances
@@ -135,6 +137,15 @@ def test_an_episode_has_a_regret_online_and_one_of_what_it_recommends() -> None:
 def test_a_value_above_the_best_that_was_known_is_no_regret_for_the_others() -> None:
     found = steps_of([[0.5, 1.5]], [[1.5, 1.4]])
     assert np.asarray(regrets(found, 1))[:, 0] == pytest.approx([0.25, 0.0])
+
+
+def test_the_score_of_episodes_is_their_mean_regrets_and_goes_into_the_provenance() -> None:
+    found = scored(np.array([[0.2, 0.4], [0.1, 0.2]], np.float32))
+    both, spread = math.sqrt(0.3 * 0.15), 1 / 3
+    assert msgspec.structs.astuple(found) == pytest.approx(
+        (0.3, 0.15, both, 1.96 * both * spread / math.sqrt(2)), abs=1e-6
+    )
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Score) == found
 
 
 def test_both_regrets_count_as_shares_of_their_means_over_all_problems() -> None:
