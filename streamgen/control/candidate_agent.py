@@ -58,6 +58,16 @@ class CandidateAgent(Surrogate):
             self._choices[trial.id] = Choice.of(trial.note[SHOWN], trial.log_probability, reward.value)
             self._learner.learn(choices_of(list(self._choices.values())))
 
+    def recommend(self) -> Mapping[str, Value] | None:
+        """The settings with the best posterior mean, after the first trials also ones that were not tried."""
+        rows = self._evidence.worked
+        if self._posterior is None or len(rows) < self._first:
+            return super().recommend()
+        newest = max(rows, key=lambda row: row.time)
+        rng = np.random.default_rng([self._seed, self._evidence.count, 5])
+        point = self._best(self._posterior, newest.state, newest.time + 1, 0.0, rng)
+        return self._encoding.decode(point.u, point.c)
+
     def state_dict(self) -> dict[str, Value]:
         """The surrogate's, the choices that are learned from, and the policy."""
         choices = {str(trial): msgspec.to_builtins(choice) for trial, choice in self._choices.items()}

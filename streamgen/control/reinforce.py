@@ -31,7 +31,7 @@ class ReinforceSettings(Settings, frozen=True, kw_only=True):
 
     policy: Literal["candidate", "direct"] = "candidate"
     trials: Count = 30
-    learning_rate: Annotated[float, msgspec.Meta(ge=0)] = 0.01
+    learning_rate: Annotated[float, msgspec.Meta(ge=0)] = 0.002
     steps: Count = 2
     clip: Positive = 1.0
     anchor: Annotated[float, msgspec.Meta(ge=0)] = 0.1

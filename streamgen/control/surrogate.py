@@ -71,7 +71,7 @@ class Surrogate:
         else:
             rng = np.random.default_rng([self._seed, observation.step, 1])
             believed = self._with_pending(self._posterior, observation.pending)
-            point = self._best(believed, state, observation.step, rng)
+            point = self._best(believed, state, observation.step, self._settings.exploration, rng)
         return Proposal(settings=self._encoding.decode(point.u, point.c), note={STATE: state})
 
     def tell(self, trial: Trial, reward: Reward) -> None:
@@ -162,20 +162,23 @@ class Surrogate:
         ]
         return posterior.believing(joined(*each))
 
-    def _best(self, posterior: Posterior, state: Sequence[float], step: int, rng: np.random.Generator) -> Points:
+    def _best(
+        self, posterior: Posterior, state: Sequence[float], step: int, exploration: float, rng: np.random.Generator
+    ) -> Points:
+        """Where hope is highest: among points anywhere and near the tried ones, then ever nearer to the best."""
+
+        def hope(points: Points) -> Floats:
+            return self._discounted(worth(posterior, self._at(points, state, step), exploration), points)
+
         tried = self._evidence.points(self._evidence.worked)
         means = posterior.mean(self._at(tried, state, step)).mean(0)
         points = pool(self._encoding, tried, means, rng, WIDE, NEAR)
-        values = self._worth(posterior, points, state, step)
+        values = hope(points)
         for distance, each in FINER:
             top = np.argsort(-values)[:BEST]
             points = neighbours(self._encoding, Points(points.u[top], points.c[top]), rng, distance, each)
-            values = self._worth(posterior, points, state, step)
+            values = hope(points)
         return self._allowed(points, values, rng)
-
-    def _worth(self, posterior: Posterior, points: Points, state: Sequence[float], step: int) -> Floats:
-        values = worth(posterior, self._at(points, state, step), self._settings.exploration)
-        return self._discounted(values, points)
 
     def _discounted(self, values: Floats, points: Points) -> Floats:
         """What is above the worst reward is had only where the batch does not fail."""

@@ -70,6 +70,27 @@ def played(agent: CandidateAgent, steps: range) -> list[Trial]:
     return trials
 
 
+def test_what_is_recommended_was_tried_until_the_first_trials_are_over() -> None:
+    agent = made(3)
+    assert agent.recommend() is None
+    tried = [trial.settings for trial in played(agent, range(1, 6))]
+    assert agent.recommend() in tried
+
+
+def test_later_the_best_guess_is_recommended_whether_it_was_tried_or_not() -> None:
+    was_tried = 0
+    for seed in range(4):
+        agent = made(seed, learning_rate=0)
+        trials = played(agent, range(1, 13))
+        recommended = agent.recommend()
+        assert SPACE.contains(recommended or {})
+        was_tried += recommended in [trial.settings for trial in trials]
+        guess = worth(msgspec.structs.replace(trials[0], settings=recommended)).value
+        best = max(worth(trial).value or 0.0 for trial in trials)
+        assert guess is not None and guess > best - 0.1
+    assert was_tried < 4
+
+
 def stored(trial: Trial) -> Trial:
     return msgspec.json.decode(msgspec.json.encode(trial), type=Trial)
 
