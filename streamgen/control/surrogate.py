@@ -163,15 +163,15 @@ class Surrogate:
         return posterior.believing(joined(*each))
 
     def _best(
-        self, posterior: Posterior, state: Sequence[float], step: int, exploration: float, rng: np.random.Generator
+        self, posterior: Posterior, state: Sequence[float], time: float, exploration: float, rng: np.random.Generator
     ) -> Points:
         """Where hope is highest: among points anywhere and near the tried ones, then ever nearer to the best."""
 
         def hope(points: Points) -> Floats:
-            return self._discounted(worth(posterior, self._at(points, state, step), exploration), points)
+            return self._discounted(worth(posterior, self._at(points, state, time), exploration), points)
 
         tried = self._evidence.points(self._evidence.worked)
-        means = posterior.mean(self._at(tried, state, step)).mean(0)
+        means = posterior.mean(self._at(tried, state, time)).mean(0)
         points = pool(self._encoding, tried, means, rng, WIDE, NEAR)
         values = hope(points)
         for distance, each in FINER:
