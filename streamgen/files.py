@@ -58,8 +58,17 @@ def raw_lines(path: Path, file: IO[bytes], number: int = 0) -> Iterator[bytes]:
         for line in file:
             number += 1
             yield line
-    except _damage(path) as error:
+    except damage_of(path) as error:
         raise RecipeError(f"{path} is damaged behind line {number}: {error}; make it anew") from error
+
+
+def pieces_of(path: Path, file: IO[bytes], size: int = 1 << 20) -> Iterator[bytes]:
+    """The file's bytes from where it is, a piece at a time. Raises RecipeError where it cannot be read on."""
+    try:
+        while piece := file.read(size):
+            yield piece
+    except damage_of(path) as error:
+        raise RecipeError(f"{path} is damaged: {error}; make it anew") from error
 
 
 def content_of(line: bytes, number: int) -> bytes:
@@ -96,7 +105,7 @@ def zstd_compress(data: bytes) -> bytes:
     return compressed
 
 
-def _damage(path: Path) -> tuple[type[Exception], ...]:
+def damage_of(path: Path) -> tuple[type[Exception], ...]:
     """What reading a broken file raises."""
     zstd = (_zstd().ZstdError,) if compression_of(path.name) == "zstd" else ()
     return (EOFError, OSError, zlib.error, *zstd)
