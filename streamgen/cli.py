@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -203,33 +203,71 @@ def tune_command(
         sys.exit(tune_recipe(_load(recipe, overrides, warm_start), out, wish, write, as_json=as_json))
 
 
+_format_names = (
+    "jsonl, parquet, csv, text, alpaca, sharegpt, chatml, openai; of TRL: language-modeling, prompt-completion, "
+    "preference, unpaired-preference, each also with -conversational"
+)
+
+
+def _written_so(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say how rows are written."""
+    options = [
+        click.option(
+            "--out", required=True, type=click.Path(path_type=Path),
+            help="The file to write: .jsonl, .csv, .txt (also .gz, .zst), .parquet; with --split or --folder a folder.",
+        ),
+        click.option("--meta", is_flag=True, help="Keep each record's provenance under `_meta`."),
+        click.option("--prompt-column", help="The column with what is asked, where it has a name of its own."),
+        click.option("--response-column", help="The column with the answer."),
+        click.option("--text-column", help="The column with a whole text, for text and language-modeling."),
+        click.option("--skip-unfit", is_flag=True, help="Leave out and count records that do not fit."),
+        click.option("--split", metavar="NAME=SHARE,...", help="Write a folder of splits: train=0.9,test=0.1."),
+        click.option("--stratify", metavar="COLUMN", help="Divide each value of COLUMN alike among the splits."),
+        click.option(
+            "--group-by", default="family", show_default=True, metavar="COLUMN",
+            help="Keep in one split what has the same value, besides records of one family; none: not even those.",
+        ),
+        click.option("--shuffle", is_flag=True, help="Write in an order of chance."),
+        click.option("--seed", default=0, show_default=True, help="Decides the splits and the order of chance."),
+        click.option("--folder", is_flag=True, help="Write a folder for Hugging Face datasets, with a card."),
+        click.option("--files", metavar="ENDING", help="How a folder's files end: jsonl, csv, parquet, jsonl.gz, ..."),
+        click.option("--license", "license_", default="", help="The licence that a folder's card tells."),
+        click.option(
+            "--separator", default="\\n", show_default=True, help="What stands between the texts of a .txt file."
+        ),
+        click.option("--overwrite", is_flag=True, help="Replace an existing file, or a folder of an earlier export."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @main.command(short_help="Write the records for a trainer.")
 @click.argument("directory", type=_DIRECTORY)
-@click.option("--format", "format_", required=True, help="jsonl, alpaca, sharegpt, chatml, openai or parquet.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The file to write; .gz and .zst compress.")
-@click.option("--meta", is_flag=True, help="Keep each record's provenance under `_meta`.")
-@click.option("--prompt-column", help="The column with what is asked, where it has a name of its own.")
-@click.option("--response-column", help="The column with the answer.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
-def export(
-    directory: Path,
-    format_: str,
-    out: Path,
-    meta: bool,
-    prompt_column: str | None,
-    response_column: str | None,
-    overwrite: bool,
-) -> None:
-    """Write the accepted records of the run in DIRECTORY in a format that trainers read."""
+@click.option("--format", "format_", required=True, help=f"{_format_names}.")
+@_written_so
+def export(directory: Path, format_: str, **how: Any) -> None:
+    """Write the accepted records of the run in DIRECTORY in a format that trainers read. Also while it runs."""
     with told():
-        from streamgen.export import export as write
+        from streamgen.command_export import export_run
 
-        count = write(
-            directory, format_, out, meta=meta,
-            prompt_column=prompt_column, response_column=response_column, overwrite=overwrite,
-            on_left_out=lambda left: click.secho(f"{left.records} left out. {left.first}", fg="yellow", err=True),
-        )  # fmt: skip
-        click.echo(f"{count} records written to {out}")
+        export_run(directory, format_, **how)
+
+
+@main.command(short_help="Bring a data file into another format.")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--from", "from_", help="The format that the rows are of; found out by the first row if not given.")
+@click.option("--to", "to", required=True, help=f"{_format_names}.")
+@_written_so
+def convert(source: Path, from_: str | None, to: str, **how: Any) -> None:
+    """Bring SOURCE, a file or folder of JSON, CSV, Parquet or text, into another format.
+
+    With --to jsonl the rows become records again, as a run writes them.
+    """
+    with told():
+        from streamgen.command_export import convert_file
+
+        convert_file(source, from_, to, **how)
 
 
 @main.command(short_help="Write an HTML page about a run.")

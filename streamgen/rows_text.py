@@ -25,16 +25,18 @@ def text_rows(path: Path, separator: str = "\n") -> Iterator[Columns]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    with _opened(path) as file:
+    with _opened(path, "\n") as file:
         for line in _read_on(path, file, lambda: 0):
-            yield line.removesuffix("\n")
+            yield line.removesuffix("\n").removesuffix("\r")
 
 
 def _between(path: Path, separator: str) -> Iterator[str]:
     rest = ""
-    with _opened(path) as file:
+    with _opened(path, "\n") as file:
         for piece in _read_on(path, iter(partial(file.read, 1 << 20), ""), lambda: 0):
             *whole, rest = (rest + piece).split(separator)
+            if len(rest) > _LONGEST_CELL:
+                raise RecipeError(f"{path}: no {separator!r} within {_LONGEST_CELL} characters; is it the separator?")
             yield from whole
     yield rest.removesuffix("\n")  # the end of the file's last line
 
@@ -42,7 +44,7 @@ def _between(path: Path, separator: str) -> Iterator[str]:
 def _separated(path: Path, delimiter: str) -> Iterator[Columns]:
     """A row a line of cells, by the names in the first one; every cell is text. Raises RecipeError with the line."""
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))  # the whole process's; it is never made smaller
-    with _opened(path) as file:
+    with _opened(path, "") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         lines = _read_on(path, reader, lambda: reader.line_num)
         header: Sequence[str] = next(lines, [])
@@ -66,8 +68,8 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
         raise RecipeError(f"{path}:1: the column {twice!r} is named twice; give each a name of its own")
 
 
-def _opened(path: Path) -> TextIOWrapper:
-    return TextIOWrapper(open_bytes(path), "utf-8-sig", newline="")
+def _opened(path: Path, newline: str) -> TextIOWrapper:
+    return TextIOWrapper(open_bytes(path), "utf-8-sig", newline=newline)
 
 
 def _read_on(path: Path, items: Iterable[T], line: Callable[[], int]) -> Iterator[T]:

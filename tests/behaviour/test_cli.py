@@ -176,6 +176,26 @@ def test_export_report_and_inspect_read_the_run(recipe: Path) -> None:
     assert "nowhere" in nothing.stderr
 
 
+def test_exports_are_split_converted_and_refused(recipe: Path) -> None:
+    call("run", recipe)
+    told = call(
+        "export", "runs/words", "--format", "text", "--split", "train=0.5,test=0.5", "--seed", 3, "--out", "data"
+    )
+    assert told.stdout == "2 records written to data\n  train.txt: 1\n  test.txt: 1\n"
+    assert "license" not in Path("data/README.md").read_text()
+    back = call("convert", "data", "--to", "jsonl", "--out", "back.jsonl")
+    assert back.stdout == "2 records written to back.jsonl\n"
+    rows = [json.loads(line) for line in Path("back.jsonl").read_text().splitlines()]
+    assert sorted(row["text"] for row in rows) == ["three whole words", "two words"]
+    csv = call("convert", "back.jsonl", "--from", "text", "--to", "csv", "--out", "a.csv", "--shuffle")
+    assert csv.exit_code == 0 and Path("a.csv").read_text().startswith("text\n")
+    refused = call("convert", "a.csv", "--to", "preference", "--out", "b.jsonl")
+    assert refused.exit_code == 2 and "record 1: the column chosen is missing" in refused.stderr
+    assert not Path("b.jsonl").exists()
+    separated = call("convert", "a.csv", "--to", "text", "--separator", "\\n\\n", "--out", "b.txt")
+    assert separated.exit_code == 0 and len(Path("b.txt").read_text().split("\n\n")) == 3
+
+
 def test_every_command_is_said_in_one_whole_line() -> None:
     result = CliRunner().invoke(main, ["--help"], terminal_width=80)
     listed = result.stdout.split("Commands:\n")[1].split("\n\n")[0].splitlines()

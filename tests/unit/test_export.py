@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from exports import directory_with, exported, written
 from sample_run import run_sample
 
 from streamgen.errors import MissingExtra, RecipeError, UnknownName
-from streamgen.export import LeftOut, export
-from streamgen.export_formats import FORMATS, Chosen, Unfit
-from streamgen.files import lines_of
+from streamgen.export import from_run
+from streamgen.export.deliver import Written
+from streamgen.export.formats import FORMATS
+from streamgen.export.turns import Chosen, Unfit
 from streamgen.journal.store import FILE_NAME, Store
-from streamgen.record import Meta, Record, encode
-
-
-def directory_with(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """A run's directory with these accepted records."""
-    path.mkdir()
-    store = Store(path / FILE_NAME)
-    records = [Record(str(n), dict(row), Meta(ticket=n)) for n, row in enumerate(rows)]
-    store.commit({"records": [(n, n, record.id, encode(record)) for n, record in enumerate(records, 1)]})
-    store.close()
-    return path
-
-
-def exported(directory: Path, format_: str, name: str = "out.jsonl", **options: Any) -> list[dict[str, Any]]:
-    out = directory / name
-    count = export(directory, format_, out, **options)
-    rows = [json.loads(line) for _, line in lines_of(out)]
-    assert len(rows) == count
-    return rows
+from streamgen.record import Record, encode
 
 
 def row_of(format_: str, columns: Mapping[str, Any], **chosen: str) -> dict[str, Any]:
-    return FORMATS[format_](Record("7", dict(columns)), Chosen(**chosen))
+    (row,) = FORMATS[format_].write(Record("7", dict(columns)), Chosen(**chosen))
+    return row
 
 
 TALK = [
@@ -100,9 +86,17 @@ def test_named_columns_go_before_everything_else_and_one_alone_finds_its_partner
         ("alpaca", {"text": "t"}, "it lacks messages and every pair of instruction/output, "),
         ("alpaca", {"prompt": "Q", "answer": None}, "it lacks messages"),
         ("alpaca", {"messages": [*TALK, *TALK[1:]]}, "system, user, assistant, user, assistant: choose sharegpt"),
-        ("openai", {"messages": [{"role": "robot", "content": ""}]}, r"no turns .* - at `\$\[0\]\.role`"),
+        (
+            "openai",
+            {"messages": [{"role": "robot", "content": ""}]},
+            r"the column messages is no conv.* - at `\$\[0\]\.role`",
+        ),
         ("openai", {"messages": TALK[:2]}, "no turn of the assistant"),
-        ("chatml", {"prompt": "Q", "answer": "<|im_end|>\n<|im_start|>system"}, r"a turn holds <\|im_start\|>"),
+        (
+            "chatml",
+            {"prompt": "Q", "answer": "<|im_end|>\n<|im_start|>system"},
+            r"a turn of the assistant holds <\|im_start\|>",
+        ),
     ],
 )
 def test_what_does_not_fit_says_why(format_: str, columns: Mapping[str, Any], why: str) -> None:
@@ -111,16 +105,18 @@ def test_what_does_not_fit_says_why(format_: str, columns: Mapping[str, Any], wh
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
-def test_records_that_do_not_fit_are_left_out_and_counted(tmp_path: Path, name: str) -> None:
+def test_records_that_do_not_fit_are_an_error_or_left_out_and_counted(tmp_path: Path, name: str) -> None:
     directory = directory_with(
         tmp_path / "run", [{"text": "a", "answer": None}, {"prompt": "Q", "answer": "A"}, {"text": "b"}]
     )
-    told: list[LeftOut] = []
-    assert export(directory, "openai", tmp_path / name, on_left_out=told.append) == 1
-    assert [left.records for left in told] == [2]
-    assert told[0].first.startswith("record 0: it lacks messages") and told[0].first.endswith(
-        "its columns: text, answer (null)"
-    )
+    with pytest.raises(
+        RecipeError, match=r"record 0: it lacks messages .*columns: text, answer \(null\)\. Choose .* --skip-unfit"
+    ):
+        written(directory, tmp_path / name, "openai")
+    assert not (tmp_path / name).exists()
+    left = written(directory, tmp_path / name, "openai", skip_unfit=True)
+    assert left.records == 1 and left.left_out is not None and left.left_out.records == 2
+    assert left.left_out.first.startswith("record 0: it lacks messages")
 
 
 def test_when_no_record_fits_the_error_names_one_with_its_columns_and_no_file_appears(tmp_path: Path) -> None:
@@ -129,18 +125,18 @@ def test_when_no_record_fits_the_error_names_one_with_its_columns_and_no_file_ap
         "none of the 3 records fits the format alpaca. record 0: it lacks .*columns: topic, essay.*--prompt-column"
     )
     with pytest.raises(RecipeError, match=pattern):
-        export(directory, "alpaca", tmp_path / "out.jsonl")
+        written(directory, tmp_path / "out.jsonl", "alpaca", skip_unfit=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
 def test_an_unknown_format_suggests_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="unknown format 'sharegtp'; did you mean 'sharegpt'"):
-        export(tmp_path, "sharegtp", tmp_path / "out.jsonl")
+        written(tmp_path, tmp_path / "out.jsonl", "sharegtp")
 
 
 def test_a_directory_without_a_run_says_what_to_name(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"holds no run: there is no run.db in it; name the directory"):
-        export(tmp_path, "jsonl", tmp_path / "out.jsonl")
+        written(tmp_path, tmp_path / "out.jsonl", "jsonl")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -149,11 +145,11 @@ def test_an_existing_file_is_replaced_only_when_asked_for_and_as_a_whole(tmp_pat
     out = tmp_path / "out.jsonl"
     out.write_text("old")
     with pytest.raises(RecipeError, match=r"out.jsonl exists; .*--overwrite"):
-        export(directory, "jsonl", out)
+        written(directory, out, "jsonl")
     with pytest.raises(RecipeError, match="none of the 1 records fits"):
-        export(directory, "openai", out, overwrite=True)
+        written(directory, out, "openai", overwrite=True, skip_unfit=True)
     assert out.read_text() == "old"
-    assert export(directory, "jsonl", out, overwrite=True) == 1
+    assert written(directory, out, overwrite=True).records == 1
     assert out.read_text() == '{"text":"new"}\n'
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "run"]
 
@@ -162,40 +158,46 @@ def test_the_files_of_the_run_itself_are_never_replaced(tmp_path: Path) -> None:
     run_sample(tmp_path / "run")
     for own in ("run.db", "run.db-wal", "run.lock", "answers.jsonl"):
         with pytest.raises(RecipeError, match=f"{own} belongs to the run itself"):
-            export(tmp_path / "run", "jsonl", tmp_path / "run" / own, overwrite=True)
+            written(tmp_path / "run", tmp_path / "run" / own, "jsonl", overwrite=True)
 
 
 @pytest.mark.parametrize("out", ["", "file/out.jsonl"])
 def test_a_place_that_cannot_be_written_is_a_clear_error(tmp_path: Path, out: str) -> None:
     directory = directory_with(tmp_path / "run", [{"text": "a"}])
     (tmp_path / "file").write_text("")
-    with pytest.raises(RecipeError, match=r"is a directory|cannot write"):
-        export(directory, "jsonl", tmp_path / out)
+    with pytest.raises(RecipeError, match=r"is not empty; choose another name|cannot write"):
+        written(directory, tmp_path / out, "jsonl")
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
 def test_a_run_without_records_gives_an_empty_file(tmp_path: Path, name: str) -> None:
     directory = directory_with(tmp_path / "run", [])
-    assert export(directory, "jsonl", tmp_path / name) == 0
+    assert written(directory, tmp_path / name).records == 0
     assert (tmp_path / name).exists()
 
 
-def test_records_that_are_accepted_meanwhile_wait_for_the_next_export(tmp_path: Path) -> None:
-    from streamgen.export import Rows
-
+def test_records_that_are_accepted_meanwhile_wait_for_the_next_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = directory_with(tmp_path / "run", [{"n": 1}, {"n": 2}])
-    writer, reader = Store(directory / FILE_NAME), Store(directory / FILE_NAME, read_only=True)
-    rows = Rows(reader, "jsonl", Chosen(), meta=False)
-    writer.commit({"records": [(3, 2, "2", encode(Record("2", {"n": 3})))]})
-    assert [row for page in rows.pages() for row in page] == [{"n": 1}, {"n": 2}]
+    writer = Store(directory / FILE_NAME)
+    deliver = from_run.deliver
+
+    def meanwhile(*given: Any) -> Written:
+        writer.commit({"records": [(3, 2, "2", encode(Record("2", {"n": 3})))]})
+        return deliver(*given)
+
+    monkeypatch.setattr(from_run, "deliver", meanwhile)
+    assert exported(directory, "jsonl", "first.jsonl") == [{"n": 1}, {"n": 2}]
+    monkeypatch.undo()
+    assert exported(directory, "jsonl", "second.jsonl") == [{"n": 1}, {"n": 2}, {"n": 3}]
     writer.close()
-    reader.close()
 
 
 def parquet_rows(directory: Path, format_: str = "parquet", **options: Any) -> Any:
     import pyarrow.parquet as pq
 
-    export(directory, format_, directory / "out.parquet", **options)
+    written(directory, directory / "out.parquet", format_, **options)
     return pq.read_table(directory / "out.parquet")
 
 
@@ -223,7 +225,7 @@ def test_types_that_first_meet_in_different_pages_are_reconciled(
 ) -> None:
     import pyarrow.parquet as pq
 
-    monkeypatch.setattr("streamgen.export._PAGE_ROWS", 2)
+    monkeypatch.setattr("streamgen.export.write._PAGE_ROWS", 2)
     rows = [{"n": 1, "m": 1}, {"n": 2, "m": 2}, {"n": 0.5, "m": "x"}, {"n": 3, "m": None}, {"n": 4, "m": {}}]
     table = parquet_rows(directory_with(tmp_path / "run", rows))
     assert table.column("n").to_pylist() == [1.0, 2.0, 0.5, 3.0, 4.0]
@@ -240,14 +242,14 @@ def test_without_pyarrow_the_error_names_the_extra(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     directory = directory_with(tmp_path / "run", [{"n": 1}])
     with pytest.raises(MissingExtra, match=r"parquet export needs an extra: pip install 'streamgen-llm\[parquet\]'"):
-        export(directory, "parquet", tmp_path / "out.parquet")
+        written(directory, tmp_path / "out.parquet", "parquet")
 
 
 def test_memory_does_not_grow_with_the_number_of_records(tmp_path: Path) -> None:
     def peak(count: int) -> int:
         directory = directory_with(tmp_path / str(count), [{"text": "word " * 40, "n": n} for n in range(count)])
         tracemalloc.start()
-        export(directory, "jsonl", tmp_path / f"{count}.jsonl")
+        written(directory, tmp_path / f"{count}.jsonl", "jsonl")
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
@@ -263,3 +265,16 @@ def test_a_real_run_is_exported_from_its_directory(tmp_path: Path) -> None:
         {"role": "user", "content": "question 2"},
         {"role": "assistant", "content": "an answer to 2"},
     ]
+
+
+def test_the_page_shows_a_true_line_of_every_format() -> None:
+    page = (Path(__file__).parents[2] / "docs/exports.md").read_text()
+    shown = dict(re.findall(r"^\| `([\w-]+)` \| `(\{.*?\})`[ ,]", page, re.MULTILINE))
+    columns = {"prompt": "Hi", "response": "Hello", "chosen": "Hello", "rejected": "Go", "margin": 2, "text": "Hello"}
+    labelled = {"prompt": "Hi", "response": "Hello", "label": True}
+    plain = {"prompt": "Hi", "response": "Hello", "label": "x"}
+    assert shown.keys() | {"parquet", "csv"} == FORMATS.keys()
+    for format_, line in shown.items():
+        given = labelled if "unpaired" in format_ else plain if format_ == "jsonl" else columns
+        (row,) = FORMATS[format_].write(Record("0", given), Chosen())
+        assert row == json.loads(line.replace("\\|", "|")), format_

@@ -31,7 +31,7 @@ assert streamgen.run(recipe, directory=sys.argv[2] + "/run").statistics.accepted
 print(*sys.modules)
 """
 
-LAYERS = ["generate", "quality", "privacy", "metrics", "report", "control", "llm", "journal", "engine"]
+LAYERS = ["export", "generate", "quality", "privacy", "metrics", "report", "control", "llm", "journal", "engine"]
 UPPER = {"generate", "quality", "privacy", "metrics", "control"}  # one layer: neighbours may share code
 ALLOWED = {
     "engine": {"engine"},
@@ -39,6 +39,7 @@ ALLOWED = {
     "llm": {"llm", "journal", "engine"},
     **{folder: {*UPPER, "llm", "journal", "engine"} for folder in UPPER},
     "report": {*UPPER, "report", "llm", "journal", "engine"},
+    "export": {"export", "report", "llm", "journal", "engine"},
 }
 
 

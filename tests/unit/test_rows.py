@@ -47,7 +47,7 @@ def written(path: Path, content: bytes | str) -> Path:
         ("a.csv", CSV, CSV_ROWS),
         ("a.csv", b"", []),
         ("a.tsv", CSV.replace(b",", b"\t").replace(b"a\t", b"a,"), CSV_ROWS),
-        ("a.txt", "one\n\n two \r\nthree", [{"text": "one"}, {"text": " two \r"}, {"text": "three"}]),
+        ("a.txt", "one\n\n two \r\nthree", [{"text": "one"}, {"text": " two "}, {"text": "three"}]),
     ],
 )
 def test_text_files_are_read_plain_and_compressed(
