@@ -10,7 +10,8 @@ import msgspec
 
 from streamgen.export.card import card_of_file
 from streamgen.export.deliver import Written, deliver
-from streamgen.export.formats import format_named, recognised
+from streamgen.export.formats import Read, format_named, recognised
+from streamgen.export.turns import Unfit
 from streamgen.export.wish import Wish
 from streamgen.record import META_KEY, Columns, Meta, Record, Value
 from streamgen.rows import files_of, kind_of, reader_of
@@ -26,11 +27,12 @@ def convert(source: Path, out: Path, wish: Wish, from_: str | None = None) -> Wr
     the wish keeps it. Raises as `export` does, and RecipeError where the file cannot be read.
     """
     source, out = Path(source), Path(out)
-    name = format_of(source, wish.separator) if from_ is None else from_.replace("_", "-")
+    name = from_ or format_of(source, wish.separator)
     format_ = format_named(name)
     return deliver(
         lambda: _records(source, wish.separator, format_.json_columns), out, wish,
-        lambda written: card_of_file(source, wish, wish.known_format, written), format_.read,
+        lambda written: card_of_file(source, wish, wish.known_format, written),
+        format_.read if from_ else _guessed(name, format_.read),
     )  # fmt: skip
 
 
@@ -38,6 +40,18 @@ def format_of(source: Path, separator: str = "\n") -> str:
     """The name of the format that a file's rows are of, by its first row; "jsonl" where they are of no other."""
     first = next(islice((row for row, _ in _rows(source, separator)), 1), {})
     return recognised(first) if first else "jsonl"
+
+
+def _guessed(name: str, read: Read) -> Read:
+    """The same, but where it cannot read it says that the format was a guess."""
+
+    def guessed(columns: Columns) -> Columns:
+        try:
+            return read(columns)
+        except Unfit as reason:
+            raise Unfit(f"{reason} (the rows were taken for {name} by the first one; --from tells otherwise)") from None
+
+    return guessed
 
 
 def _rows(source: Path, separator: str) -> Iterator[tuple[Columns, bool]]:
@@ -63,8 +77,9 @@ def _with_values(row: Columns, json_columns: frozenset[str]) -> Columns:
 
 
 def _value(cell: str) -> Value:
+    """What the JSON in a cell means; pandas writes `True` and `False`."""
     try:
-        return _decode(cell)
+        return _decode(cell.lower() if cell in ("True", "False") else cell)
     except msgspec.DecodeError:
         return cell
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from array import array
+from collections.abc import Hashable, Iterator, Sequence
 
 import msgspec
 
@@ -21,8 +22,8 @@ class Families:
     def __init__(self, group_by: str = FAMILY) -> None:
         self._group_by = group_by
         self._node: dict[Hashable, int] = {}  # of a ticket or a group
-        self._above: list[int] = []  # the tree of joined nodes; a root is above itself
-        self._of_record: list[int] = []
+        self._above = array("q")  # the tree of joined nodes; a root is above itself
+        self._of_record = array("q")
 
     def see(self, record: Record) -> None:
         """Take note of the next record. Raises RecipeError where it lacks the column to group by."""
@@ -31,15 +32,15 @@ class Families:
             self._above[self._root(node)] = self._root(nodes[0])
         self._of_record.append(nodes[0] if nodes else self._new())
 
-    def numbers(self) -> list[int]:
+    def numbers(self) -> Sequence[int]:
         """The family of each record that was seen, in order."""
-        return [self._root(node) for node in self._of_record]
+        return array("q", map(self._root, self._of_record))
 
     def _keys(self, record: Record) -> Iterator[Hashable]:
         if self._group_by == NOTHING:
             return
         # An id is the ticket's number and, behind dots, the child's index at each fan-out.
-        yield from (name.partition(".")[0] for name in (record.id, *record.meta.parents) if name)
+        yield from (_ticket(name) for name in (record.id, *record.meta.parents) if name)
         if self._group_by != FAMILY:
             yield ("group", value_key(record, self._group_by, "--group-by"))
 
@@ -54,6 +55,11 @@ class Families:
         while self._above[node] != node:
             self._above[node] = node = self._above[self._above[node]]
         return node
+
+
+def _ticket(id_: str) -> Hashable:
+    ticket = id_.partition(".")[0]
+    return int(ticket) if ticket.isdecimal() and ticket.isascii() and len(ticket) < 19 else ticket
 
 
 def value_key(record: Record, column: str, option: str) -> Hashable:

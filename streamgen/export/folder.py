@@ -30,14 +30,24 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         for file in partial.iterdir():
             with file.open("r+b") as opened:
                 os.fsync(opened.fileno())
-        with suppress(FileNotFoundError):
-            target.rename(old)
-        partial.rename(target)
+        _put(partial, target, old)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise RecipeError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        for left in (partial, old):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put(new: Path, target: Path, old: Path) -> None:
+    """Rename `new` to `target`; what was there is then `old`, or back in its place where that fails."""
+    with suppress(FileNotFoundError):
+        target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        with suppress(OSError):
+            old.rename(target)
+        raise
 
 
 def check_folder(path: Path, overwrite: bool) -> None:

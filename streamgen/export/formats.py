@@ -118,7 +118,7 @@ def recognised(row: Row) -> str:
             return "sharegpt"
         case {"chosen": answer, "rejected": _}:
             return "preference" + _form(answer)
-        case {"prompt": _, "completion": answer, "label": bool() | "true" | "false"}:
+        case {"prompt": _, "completion": answer, "label": bool() | "true" | "false" | "True" | "False"}:
             return "unpaired-preference" + _form(answer)
         case {"prompt": _, "completion": answer}:
             return "prompt-completion" + _form(answer)

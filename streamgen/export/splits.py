@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import groupby
 from random import Random
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from streamgen.errors import RecipeError
+
+Ints: TypeAlias = NDArray[np.integer]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _EXAMPLE = "train=0.9,test=0.1"
@@ -51,7 +59,7 @@ def largest_remainder(count: int, shares: Sequence[Fraction]) -> list[int]:
     return counts
 
 
-def assigned(families: Sequence[int], strata: Sequence[int], shares: Sequence[Fraction], seed: int) -> list[int]:
+def assigned(families: Sequence[int], strata: Sequence[int], shares: Sequence[Fraction], seed: int) -> Sequence[int]:
     """The split of each record, by its number among `shares`.
 
     `families` and `strata` number each record's family and stratum. A family stays whole. The splits' sizes are those
@@ -59,34 +67,43 @@ def assigned(families: Sequence[int], strata: Sequence[int], shares: Sequence[Fr
     allows. The largest families go first, each where most of its strata are wanted; single records fill up, stratum
     by stratum, and what a stratum leaves of a share is carried to the next.
     """
-    members: dict[int, list[int]] = defaultdict(list)
-    for record, family in enumerate(families):
-        members[family].append(record)
-    places = _Places(strata, shares)
-    units = list(members.values())
-    Random(seed).shuffle(units)
-    for unit in sorted((unit for unit in units if len(unit) > 1), key=len, reverse=True):
+    if not len(strata):
+        return array("H")
+    of_family, of_stratum = np.asarray(families), np.asarray(strata)
+    _, family, sizes = np.unique(of_family, return_inverse=True, return_counts=True)
+    order = array("q", range(len(strata)))
+    Random(seed).shuffle(order)
+    shuffled = np.asarray(order)
+    is_single = (sizes[family] == 1)[shuffled]
+    places = _Places(of_stratum, shares)
+    for unit in sorted(_units(shuffled[~is_single], of_family), key=len, reverse=True):
         places.put_family(unit)
-    singles: dict[int, list[int]] = defaultdict(list)
-    for unit in units:
-        if len(unit) == 1:
-            singles[strata[unit[0]]].append(unit[0])
-    places.put_singles(singles)
+    singles = shuffled[is_single]
+    places.put_singles(singles[np.argsort(of_stratum[singles], kind="stable")])
     return places.split
+
+
+def _units(records: Iterable[int], of_family: Ints) -> Iterable[list[int]]:
+    """The records of each family, in the order of its first."""
+    members: dict[int, list[int]] = defaultdict(list)
+    for record in records:
+        members[of_family[record]].append(record)
+    return members.values()
 
 
 class _Places:
     """`room` is what each split still takes, `wanted` what each stratum still wants in each split."""
 
-    def __init__(self, strata: Sequence[int], shares: Sequence[Fraction]) -> None:
-        self.split = [0] * len(strata)
+    def __init__(self, strata: Ints, shares: Sequence[Fraction]) -> None:
+        self.split = array("H", bytes(2 * len(strata)))
         self._strata = strata
         self._room = largest_remainder(len(strata), shares)
-        sizes: dict[int, int] = defaultdict(int)
-        for stratum in strata:
-            sizes[stratum] += 1
+        found, sizes = np.unique(strata, return_counts=True)
         parts = [float(share) for share in shares]
-        self._wanted = {stratum: [part * size for part in parts] for stratum, size in sizes.items()}
+        self._wanted = {
+            stratum: [part * size for part in parts]
+            for stratum, size in zip(found.tolist(), sizes.tolist(), strict=True)
+        }
 
     def put_family(self, unit: Sequence[int]) -> None:
         """All of it into one split with room for it, or into the one with the most room."""
@@ -99,13 +116,13 @@ class _Places:
         for record in unit:
             self._put(record, chosen, self._wanted[self._strata[record]])
 
-    def put_singles(self, singles: Mapping[int, Sequence[int]]) -> None:
-        """Each where its stratum wants it most."""
+    def put_singles(self, records: Iterable[int]) -> None:
+        """Each where its stratum wants it most; the records come stratum by stratum."""
         carried = [0.0] * len(self._room)
-        for stratum, records in sorted(singles.items()):
-            wanted = [own + rest for own, rest in zip(self._wanted[stratum], carried, strict=True)]
-            for record in records:
-                open_ = [n for n, room in enumerate(self._room) if room > 0] or range(len(self._room))
+        for stratum, own in groupby(records, lambda record: self._strata[record]):
+            wanted = [mine + rest for mine, rest in zip(self._wanted[stratum], carried, strict=True)]
+            for record in own:
+                open_ = [n for n, room in enumerate(self._room) if room > 0]
                 self._put(record, max(open_, key=lambda n: (wanted[n], self._room[n], -n)), wanted)
             carried = wanted
 

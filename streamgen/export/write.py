@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -99,7 +100,7 @@ class _Strata:
     """Numbers of the values that a column has; all records are of one stratum where none is named."""
 
     def __init__(self, column: str | None) -> None:
-        self.numbers: list[int] = []
+        self.numbers = array("q")
         self._column = column
         self._known: dict[object, int] = {}
 

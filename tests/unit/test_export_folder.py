@@ -101,6 +101,26 @@ def test_what_fails_leaves_the_old_folder_and_nothing_beside_it(tmp_path: Path) 
     assert names(tmp_path) == ["data", "run"]
 
 
+def test_a_folder_that_cannot_be_put_in_its_place_leaves_the_old_one_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = directory_with(tmp_path / "run", [{"text": "a"}])
+    written(directory, tmp_path / "data", folder=True)
+    before = (tmp_path / "data" / "train.jsonl").stat().st_ino
+    rename = Path.rename
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name.endswith(".partial"):
+            raise PermissionError(13, "Permission denied")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(RecipeError, match=r"cannot write .*data: Permission denied"):
+        written(directory, tmp_path / "data", overwrite=True)
+    assert (tmp_path / "data" / "train.jsonl").stat().st_ino == before
+    assert names(tmp_path) == ["data", "run"]
+
+
 def test_a_run_is_never_replaced_by_its_export(tmp_path: Path) -> None:
     directory = directory_with(tmp_path / "run", [{"text": "a"}])
     with pytest.raises(RecipeError, match="belongs to the run itself"):
@@ -178,6 +198,16 @@ def test_datasets_loads_every_split_of_a_folder(tmp_path: Path, load: Any, forma
         assert sorted(map(json.dumps, found)) == sorted(map(json.dumps, expected[column]))
     else:
         assert all(text.startswith("<|im_start|>user\nGrüße") for text in found)
+
+
+@pytest.mark.parametrize("files", ["jsonl", "parquet"])
+def test_datasets_loads_rows_with_provenance_and_columns_that_some_lack(tmp_path: Path, load: Any, files: str) -> None:
+    run_sample(tmp_path / "run")
+    written(tmp_path / "run", tmp_path / "data", files=files, meta=True)
+    rows = load(tmp_path / "data")["train"]
+    assert len(rows) == 32 and {"prompt", "answer", "label", "_meta"} == set(rows.column_names)
+    told = [row["_meta"] if files == "jsonl" else json.loads(row["_meta"]) for row in rows]
+    assert [meta["ticket"] for meta in told] == sorted({meta["ticket"] for meta in told})
 
 
 TRL_TYPES = {

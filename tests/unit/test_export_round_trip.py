@@ -257,6 +257,19 @@ def test_a_format_is_recognised_by_its_columns(tmp_path: Path, row: dict[str, An
     assert format_of(tmp_path / "in.jsonl") == format_
 
 
+def test_a_guess_that_fails_later_says_that_it_was_one(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "a"}\n{"body": "b"}\n')
+    with pytest.raises(RecipeError, match=r"record 2: .*\(the rows were taken for text by the first one; --from tells"):
+        convert(tmp_path / "in.jsonl", tmp_path / "out.jsonl", wish("jsonl"))
+    assert convert(tmp_path / "in.jsonl", tmp_path / "out.jsonl", wish("jsonl"), "jsonl").records == 2
+
+
+def test_csv_of_pandas_is_read_with_its_own_words_for_true_and_false(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("prompt,completion,label\na,b,True\nc,d,False\n")
+    convert(tmp_path / "in.csv", tmp_path / "out.jsonl", wish("unpaired-preference"))
+    assert [row["label"] for row in rows_of(tmp_path / "out.jsonl")] == [True, False]
+
+
 def test_an_empty_file_converts_to_an_empty_one(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text("")
     assert convert(tmp_path / "in.jsonl", tmp_path / "out.csv", wish("openai")).records == 0

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from exports import directory_with, exported, run_with, written
+from exports import directory_with, exported, run_with, wish, written
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamgen.errors import RecipeError
+from streamgen.export.convert import convert
 from streamgen.export.families import Families
 from streamgen.export.splits import assigned, largest_remainder, shares_of
 from streamgen.files import lines_of
@@ -133,6 +135,26 @@ def test_shuffling_is_the_same_whether_it_fits_into_memory_or_not(
     assert exported(directory, "jsonl", "b.jsonl", shuffle=True, seed=3) == in_memory
     assert sorted(in_memory, key=lambda row: row["n"]) == rows != in_memory
     assert {path.name for path in directory.iterdir() if path.name.startswith(".")} == set()
+
+
+def test_memory_hardly_grows_with_records_that_are_split_and_shuffled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamgen.export.shuffle._IN_MEMORY", 4096)
+    monkeypatch.setattr("streamgen.export.write._PAGE_ROWS", 512)
+
+    def peak(count: int) -> int:
+        source = tmp_path / f"{count}.jsonl"
+        line = json.dumps({"text": "word " * 100, "_meta": {"id": "%d.0"}}) + "\n"
+        source.write_text("".join(line % n for n in range(count)))
+        tracemalloc.start()
+        convert(source, tmp_path / f"data-{count}", wish("text", shares=NINE_TO_ONE, shuffle=True))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    small, large = peak(5_000), peak(25_000)
+    assert large - small < 20_000 * 250  # bytes; a record has 500, and about 180 are kept of each
 
 
 @pytest.mark.parametrize(
