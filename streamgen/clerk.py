@@ -18,6 +18,7 @@ from streamgen.masking import mask
 from streamgen.record import Columns, Record
 from streamgen.source import BadRow, Place
 from streamgen.summary import End, RunStatistics
+from streamgen.timeline import TIMELINE, Moment, Timeline
 
 if TYPE_CHECKING:
     from streamgen.control.controller import Controller
@@ -28,11 +29,19 @@ _encode = msgspec.json.Encoder().encode
 class Clerk:
     """Keeps the books of one session. `failed` counts its dead letters, `surplus` its records beyond the quota.
 
-    `bad_rows` counts what the source gave that is no row, earlier sessions included.
+    `bad_rows` counts what the source gave that is no row, earlier sessions included; `moments` are theirs.
     """
 
-    def __init__(self, journal: Journal, controller: Controller | None, session: int, bad_rows: int = 0) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        controller: Controller | None,
+        session: int,
+        bad_rows: int = 0,
+        moments: Sequence[Moment] = (),
+    ) -> None:
         self.failed = self.surplus = 0
+        self._timeline = Timeline(moments)
         self.bad_rows = bad_rows
         self._journal, self._controller, self._session = journal, controller, session
         self._began, self._started = time.time(), anyio.current_time()
@@ -82,6 +91,8 @@ class Clerk:
         seconds = anyio.current_time() - self._started
         self._journal.append("sessions", self._session, self._began, seconds, end.reason, _encode(statistics))
         self._journal.append("facts", "end", _encode(end))
+        self._timeline.note(seconds, statistics)
+        self._journal.append("facts", TIMELINE, _encode(self._timeline.moments))
         if self._controller:
             self._journal.append("facts", "recommended", _encode(self._controller.recommended))
 

@@ -21,6 +21,7 @@ from streamgen.llm.spec import ModelSpec
 from streamgen.recipe import Part, Recipe
 from streamgen.record import Value
 from streamgen.source import Place
+from streamgen.timeline import Moment, moments_of
 
 if TYPE_CHECKING:
     from streamgen.control.agent import Reward, Trial
@@ -47,6 +48,7 @@ class Past(msgspec.Struct, frozen=True):
     retunes: Sequence[tuple[int, Mapping[str, Value]]] = ()
     bad_rows: int = 0
     place: Place | None = None
+    moments: Sequence[Moment] = ()
 
 
 def what_makes_the_data(recipe: Recipe) -> dict[str, Value]:
@@ -142,6 +144,7 @@ def past_of(store: Store) -> Past:
         ],
         _bad_rows(store),
         _place(store, min(progress.open, default=progress.following)),
+        moments_of(store),
     )
 
 

@@ -44,15 +44,16 @@ class Run:
         self.recipe, self.directory = parts.recipe, parts.directory
         self._parts, self._journal, self._tuning = parts, parts.journal, parts.tuning
         self._pace = Pace(parts.journal, window)
-        self._clerk = clerk = Clerk(parts.journal, parts.controller, parts.past.sessions + 1, parts.past.bad_rows)
+        past = parts.past
+        self._clerk = clerk = Clerk(parts.journal, parts.controller, past.sessions + 1, past.bad_rows, past.moments)
         self._gate = Gate(
             parts.plan.graph, parts.journal, parts.demand, self._pace,
-            accepted=parts.past.accepted, surplus=parts.past.surplus, metrics=parts.metrics,
+            accepted=past.accepted, surplus=past.surplus, metrics=parts.metrics,
             collect=parts.controller is not None, on_unfit=clerk.unfit,
         )  # fmt: skip
         self._tickets = Tickets(
             parts.rows, parts.tuning, parts.recipe.seed, path=parts.plan.graph.path,
-            unsettled=parts.past.unsettled, following=parts.past.following,
+            unsettled=past.unsettled, following=past.following,
             on_bad=clerk.bad_row, on_place=clerk.place,
         )  # fmt: skip
         self._engine = Engine(

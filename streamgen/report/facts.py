@@ -18,6 +18,7 @@ from streamgen.llm.statistics import EndpointStatistics
 from streamgen.record import META_KEY, Value
 from streamgen.report.trials import TrialFacts, trial_facts_of
 from streamgen.summary import End
+from streamgen.timeline import Moment, moments_of
 
 SAMPLES = 50
 KINDS_OF_FAILURE = 20
@@ -88,6 +89,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     failures: Sequence[Failure]
     kinds_of_failure: int
     metrics: Mapping[str, Value]
+    moments: Sequence[Moment]
     trials: TrialFacts
     samples: Sequence[Sample]
     recipe: Value
@@ -142,6 +144,7 @@ def _facts(store: Store, is_alive: bool) -> Facts:
         failures=[_failure(store, n, count) for n, count in kinds[:KINDS_OF_FAILURE]],
         kinds_of_failure=len(kinds),
         metrics=last.metrics if last else {},
+        moments=moments_of(store),
         trials=trial_facts_of(store, trials_of(store), recipe, json_of(store.fact("recommended") or b"null")),
         samples=list(_samples(store)),
         recipe=recipe,

@@ -17,6 +17,7 @@ from streamgen.report.charts import blocks_of
 from streamgen.report.controller_page import pictures_of
 from streamgen.report.facts import Facts, facts_of
 from streamgen.report.text import breakable, clean, cost, duration, forms, number, percent, rounded, shown, usd, when
+from streamgen.report.time_plots import measure_plots, time_plots
 from streamgen.report.trials import TrialFacts, TrialTook
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def render(facts: Facts) -> str:
         facts=facts,
         longest=max((stage.received for stage in facts.stages), default=0) or 1,
         blocks=metrics,
+        over_time=time_plots(facts.moments),
+        measures=measure_plots(facts.moments),
         plots=pictures.plots,
         curves=pictures.curves,
         hidden_curves=pictures.hidden_curves,
