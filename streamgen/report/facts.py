@@ -16,6 +16,7 @@ from streamgen.journal.store import Store
 from streamgen.llm.spend import Spend, spends_of, total
 from streamgen.llm.statistics import EndpointStatistics
 from streamgen.record import META_KEY, Value
+from streamgen.report.asked import Asked, asked_for
 from streamgen.report.trials import TrialFacts, trial_facts_of
 from streamgen.summary import End
 from streamgen.timeline import Moment, moments_of
@@ -66,6 +67,7 @@ class Sample(msgspec.Struct, frozen=True):
     id: str
     columns: Mapping[str, Value]
     meta: Mapping[str, Value]
+    asked: Sequence[Asked] = ()
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +148,7 @@ def _facts(store: Store, is_alive: bool) -> Facts:
         metrics=last.metrics if last else {},
         moments=moments_of(store),
         trials=trial_facts_of(store, trials_of(store), recipe, json_of(store.fact("recommended") or b"null")),
-        samples=list(_samples(store)),
+        samples=_with_calls(store, list(_samples(store))),
         recipe=recipe,
     )
 
@@ -233,6 +235,13 @@ def _samples(store: Store) -> Iterator[Sample]:
         columns = json_of(stored.body)
         meta = columns.pop(META_KEY, {})
         yield Sample(stored.seq, meta.pop("id", ""), columns, meta)
+
+
+def _with_calls(store: Store, samples: Sequence[Sample]) -> Sequence[Sample]:
+    if not samples:
+        return samples
+    asked = asked_for(store, {sample.id: int(sample.meta.get("ticket", -1)) for sample in samples})
+    return [msgspec.structs.replace(sample, asked=asked[sample.id]) for sample in samples]
 
 
 def _counts(store: Store, query: str) -> dict[str, int]:

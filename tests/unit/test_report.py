@@ -132,7 +132,7 @@ def test_every_name_of_the_run_is_escaped(tmp_path: Path) -> None:
     directory = store_with(
         tmp_path / "run",
         facts=[("name", evil.encode()), ("recipe", msgspec.json.encode(recipe))],
-        calls=[(0, evil, "0", 0, evil, b"", b"", 1, 1, 1, None)],
+        calls=[(0, evil, "0", 0, evil, b"{}", b"{}", 1, 1, 1, None)],
         records=records({evil: evil, "deep": {evil: [evil]}}),
         letters=[(0, evil, evil, msgspec.json.encode({evil: evil}), evil, evil)],
         outcomes=[(0, "dropped", msgspec.json.encode([(evil, evil, 1)]), evil)],
@@ -173,6 +173,34 @@ def test_trials_come_with_rewards_and_the_recommended_settings(tuned: Path) -> N
     drawn = [attrs["aria-labelledby"] for tag, attrs in page.tags if tag == "svg"]
     names = ("rewards", "regret", "explored", "belief-0", "curse", "exploration")
     assert drawn == [f"{name}-title {name}-text" for name in names]
+
+
+def test_samples_tell_what_was_asked_for_them(tuned: Path) -> None:
+    (first, *_) = facts_of(tuned).samples
+    (asked,) = first.asked
+    assert (asked.stage, asked.model, asked.answer) == ("answer", "main", first.columns["answer"])
+    assert asked.prompt == f"user: {first.columns['prompt']}"
+    assert f"what the models were asked for record {first.id}" in page_of(tuned).text
+
+
+def test_calls_for_an_ancestor_count_for_its_descendants_alone(tmp_path: Path) -> None:
+    def call(record: str, n: int, text: str) -> tuple[Any, ...]:
+        request = {"messages": [{"role": "system", "content": "be sk-abcdefghijklmnopqrstuvwxyz1234"},
+                                {"role": "user", "content": text}]}  # fmt: skip
+        response = {"text": text.upper()}
+        return (7, "s", record, n, "main", msgspec.json.encode(request), msgspec.json.encode(response), 1, 1, 1, None)
+
+    made = [Record(id_, {"a": 1}, Meta(ticket=7)) for id_ in ("7.1", "7.10")]
+    directory = store_with(
+        tmp_path / "run",
+        records=[(n, 7, record.id, encode(record)) for n, record in enumerate(made, 1)],
+        calls=[call("7", 0, "one"), call("7.1", 0, "two"), call("7.10", 0, "x" * 5000)],
+    )
+    first, second = facts_of(directory).samples
+    assert [asked.answer for asked in first.asked] == ["ONE", "TWO"]
+    assert [asked.answer[:3] for asked in second.asked] == ["ONE", "XXX"]
+    assert "sk-abcdef" not in first.asked[0].prompt and first.asked[0].prompt.endswith("user: one")
+    assert "(5,000 characters)" in second.asked[1].answer
 
 
 def test_a_run_stopped_by_its_budget_says_so_in_its_own_words(tmp_path: Path) -> None:
@@ -222,14 +250,14 @@ def test_what_is_exact_is_shown_also_where_the_notes_lag_behind(tmp_path: Path) 
     [([None, None], "unknown price"), ([0.5, None], "at least $0.5000"), ([0.5, 1.0], "$1.50"), ([0.0], "$0.0000")],
 )
 def test_cost_is_told_as_far_as_it_is_known(tmp_path: Path, costs: list[float | None], shown: str) -> None:
-    calls = [(n, "a", "0", 0, "main", b"", b"", 1, 1, 1, cost) for n, cost in enumerate(costs)]
+    calls = [(n, "a", "0", 0, "main", b"{}", b"{}", 1, 1, 1, cost) for n, cost in enumerate(costs)]
     assert tile(page_of(store_with(tmp_path / "run", calls=calls)), "cost").strip() == shown
 
 
 def test_useless_answers_count_as_spending(tmp_path: Path) -> None:
     directory = store_with(
         tmp_path / "run",
-        calls=[(0, "a", "0", 0, "main", b"", b"", 10, 5, 2, 0.25)],
+        calls=[(0, "a", "0", 0, "main", b"{}", b"{}", 10, 5, 2, 0.25)],
         wasted=[(1, "a", "main", 7, 3, 1, 0.5), (1, "b", "main", 1, 1, 1, None)],
     )
     facts = facts_of(directory)
