@@ -102,6 +102,18 @@ class FinishSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     function: str
 
 
+class CardSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[card]`: what its maker states of the data, for the data card of the report and of exported folders.
+
+    `sources` are the origin and the licences of seeds, documents and models, `license` that of the data itself.
+    """
+
+    description: str = ""
+    sources: str = ""
+    license: str = ""
+    contact: str = ""
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a run needs to know. Make one with `Recipe.load(path)`, `Recipe.parse(...)` or by hand."""
 
@@ -115,6 +127,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     run: RunSpec = RunSpec()
     controller: ControllerSpec | None = None
     finish: FinishSpec | None = None
+    card: CardSpec = CardSpec()
     directory: Path = Path()  # of the recipe's file: what its relative paths start from
     raw: Mapping[str, Value] = {}  # as written, for the journal and the report
 
@@ -146,6 +159,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             run=decode(top.run, RunSpec, "$.run"),
             controller=None if top.controller is None else _controller(top.controller),
             finish=None if top.finish is None else decode(top.finish, FinishSpec, "$.finish"),
+            card=decode(top.card, CardSpec, "$.card"),
             directory=directory,
             raw=raw,
         )  # fmt: skip
@@ -173,6 +187,7 @@ class _Raw(msgspec.Struct, forbid_unknown_fields=True):
     run: dict[str, Any] = {}
     controller: dict[str, Any] | None = None
     finish: dict[str, Any] | None = None
+    card: dict[str, Any] = {}
 
 
 def check(recipe: Recipe) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -14,32 +13,14 @@ from streamgen.export.families import FAMILY, NOTHING
 from streamgen.export.formats import Format
 from streamgen.export.wish import Wish
 from streamgen.record import Value
-from streamgen.registry import BUILTIN
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
     from streamgen.export.deliver import Written
-    from streamgen.report.facts import Facts, StageFacts
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _LARGE = "n>1M"
-_LIMITS = (
-    "The texts are written by models: what they state can be wrong, biased or out of date, and no person has checked "
-    "it unless that is said above.",
-    "Filters judge by the rules above only; what they let through is neither safe nor right for that reason.",
-)
-_PRIVATE = "What is private was looked for by patterns and rules; some of it can have been missed."
-_NOT_PRIVATE = "Nothing was done to find or remove private data."
-
-
-class Section(NamedTuple):
-    """A part of the card: a table, and a text below it."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Value]]
-    text: str = ""
 
 
 class File(NamedTuple):
@@ -52,21 +33,26 @@ class File(NamedTuple):
 
 def card_of_run(directory: Path, wish: Wish, format_: Format, written: Written) -> str:
     """The card of a run's records: its method, models, filters, what was done for privacy, and its limits."""
+    from streamgen.report.data_card import limits_of, sections_of, stated
     from streamgen.report.facts import facts_of
 
     facts = facts_of(directory)
-    left = (f"{facts.letters} records failed and are not among these.",) if facts.letters else ()
-    unfinished = (f"The run has not come to its end: {facts.message}",) if facts.state != "done" else ()
+    told = {name: stated(facts, name) for name in ("description", "sources", "contact")}
     return _card(
-        wish, format_, written, name=facts.name, wanted=facts.wanted, source="", sections=_sections(facts),
-        limits=[*_LIMITS, *left, *unfinished, *_unfit(written)],
+        wish, format_, written, name=facts.name, wanted=facts.wanted, source="", sections=sections_of(facts),
+        license=wish.license or stated(facts, "license"), limits=[*limits_of(facts), *_unfit(written)], **told,
     )  # fmt: skip
 
 
 def card_of_file(source: Path, wish: Wish, format_: Format, written: Written) -> str:
     """The card of a converted file, of which nothing else is known."""
-    limits = [*_LIMITS[:1], *_unfit(written)]
-    return _card(wish, format_, written, name=source.name, wanted=None, source=source.name, sections=[], limits=limits)
+    from streamgen.report.data_card import MODELS_ERR
+
+    limits = [MODELS_ERR, *_unfit(written)]
+    return _card(
+        wish, format_, written, name=source.name, wanted=None, source=source.name, sections=[], license=wish.license,
+        limits=limits, description="", sources="", contact="",
+    )  # fmt: skip
 
 
 def _card(wish: Wish, format_: Format, written: Written, **told: Value) -> str:
@@ -76,7 +62,7 @@ def _card(wish: Wish, format_: Format, written: Written, **told: Value) -> str:
     size = next((words for most, words in _SIZES if written.records < most), _LARGE)
     return _template().render(
         version=__version__, files=files, size=size, records=written.records, format=wish.format, holds=format_.holds,
-        meta=wish.meta, license=wish.license, order=_order(wish), **told,
+        meta=wish.meta, order=_order(wish), **told,
     )  # fmt: skip
 
 
@@ -99,44 +85,6 @@ _GROUPED: Mapping[str, list[str]] = {FAMILY: [_WHOLE], NOTHING: []}
 
 def _unfit(written: Written) -> Sequence[str]:
     return [f"{written.left_out.records} records did not fit the format."] if written.left_out else []
-
-
-def _sections(facts: Facts) -> list[Section]:
-    recipe: Mapping[str, Value] = facts.recipe if isinstance(facts.recipe, dict) else {}
-    stages = [
-        (stage.name, stage.type, stage.received, stage.passed, stage.dropped, stage.failed) for stage in facts.stages
-    ]
-    private = [(stage.name, stage.type) for stage in facts.stages if _box(stage) == "privacy"]
-    return [
-        Section("Method", ("stage", "type", "received", "passed", "dropped", "failed"), stages, _seed(recipe)),
-        Section("Models", ("name", "model", "where"), _models(recipe), "" if recipe.get("models") else "None."),
-        Section("Filters", ("stage", "reason", "dropped"), _drops(facts), "" if _drops(facts) else "Nothing dropped."),
-        Section("Privacy", ("stage", "type"), private, _PRIVATE if private else _NOT_PRIVATE),
-    ]  # fmt: skip
-
-
-def _seed(recipe: Mapping[str, Value]) -> str:
-    return f"\nSeed {recipe.get('seed', 0)}."
-
-
-def _models(recipe: Mapping[str, Value]) -> list[tuple[str, str, str]]:
-    models = recipe.get("models") or {}
-    return [(name, str(model.get("model", "")), _where(model)) for name, model in models.items()]
-
-
-def _where(model: Mapping[str, Value]) -> str:
-    """The server's name alone: an address may hold a key."""
-    return urlsplit(str(model.get("base_url", ""))).hostname or str(model.get("type", ""))
-
-
-def _drops(facts: Facts) -> list[tuple[str, str, int]]:
-    return [(drop.stage, drop.reason, drop.records) for stage in facts.stages for drop in stage.drops]
-
-
-def _box(stage: StageFacts) -> str:
-    """The folder of streamgen that the stage's type stands in; "" for a user's own."""
-    parts = BUILTIN["stages"].get(stage.type, "").split(".")
-    return parts[1] if len(parts) > 1 else ""
 
 
 @lru_cache(maxsize=1)

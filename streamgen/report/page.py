@@ -15,6 +15,7 @@ from streamgen.masking import mask
 from streamgen.record import Value
 from streamgen.report.charts import blocks_of
 from streamgen.report.controller_page import pictures_of
+from streamgen.report.data_card import limits_of, sections_of, stated
 from streamgen.report.facts import Facts, facts_of
 from streamgen.report.text import breakable, clean, cost, duration, forms, number, percent, rounded, shown, usd, when
 from streamgen.report.time_plots import measure_plots, time_plots
@@ -60,6 +61,9 @@ def render(facts: Facts) -> str:
         trials=_shown_trials(facts.trials),
         hidden_trials=max(0, len(facts.trials.results) - _TRIALS),
         samples=[(sample, sample_texts(sample.columns)) for sample in facts.samples],
+        card=sections_of(facts),
+        stated={name: stated(facts, name) for name in ("description", "sources", "license", "contact")},
+        limits=limits_of(facts),
         recipe=mask(shown(facts.recipe, 20_000)),
     )
 

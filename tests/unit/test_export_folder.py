@@ -54,10 +54,10 @@ def test_the_card_of_a_run_tells_its_method_models_filters_and_limits(tmp_path: 
 
 
 def test_the_card_tells_a_server_by_its_name_alone(tmp_path: Path) -> None:
-    from streamgen.export.card import _where
+    from streamgen.report.data_card import where_of
 
-    assert _where({"base_url": "https://user:secret@llm.example.com/v1?key=secret"}) == "llm.example.com"
-    assert _where({"type": "local"}) == "local"
+    assert where_of({"base_url": "https://user:secret@llm.example.com/v1?key=secret"}) == "llm.example.com"
+    assert where_of({"provider": "local"}) == "local"
 
 
 def test_names_from_outside_break_neither_the_header_nor_a_table(tmp_path: Path) -> None:

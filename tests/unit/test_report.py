@@ -203,6 +203,20 @@ def test_calls_for_an_ancestor_count_for_its_descendants_alone(tmp_path: Path) -
     assert "(5,000 characters)" in second.asked[1].answer
 
 
+def test_the_card_tells_what_the_recipe_states_and_what_the_run_knows(tmp_path: Path) -> None:
+    source = write_source(tmp_path / "source.jsonl", 10)
+    card = {"license": "CC-BY-4.0", "sources": "questions of our own", "description": "Answers <b>of</b> a script"}
+    streamgen.run(recipe_of(source, card=card), directory=tmp_path / "run")
+    page = page_of(tmp_path / "run")
+    told = page.text.split("Data card")[-1]
+    for sentence in (
+        "Answers <b>of</b> a script", "CC-BY-4.0", "questions of our own", "Seed 0.", "127.0.0.1",
+        "Nothing was done to find or remove private data.", "1 records failed and are not among these.",
+    ):  # fmt: skip
+        assert sentence in told, sentence
+    assert "Contact" not in told
+
+
 def test_a_run_stopped_by_its_budget_says_so_in_its_own_words(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source.jsonl", 40)
     summary = streamgen.run(recipe_of(source, run={"budget": {"requests": 8}}), directory=tmp_path / "run")
