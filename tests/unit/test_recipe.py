@@ -18,6 +18,7 @@ from streamgen.llm.limits import Limits
 from streamgen.llm.spec import ModelSpec
 from streamgen.quality.length import LengthSettings
 from streamgen.recipe import Part, Recipe, RunSpec, StageSpec
+from streamgen.registry import names
 from streamgen.source import JsonlSettings as SourceSettings
 
 TOML = """
@@ -195,7 +196,7 @@ WRONG: list[tuple[Change, str, str]] = [
     (lambda r: r["source"].pop("path"), "required setting is missing: `path`", "$.source"),
     (lambda r: r["source"].update(path="none.jsonl"), "there is no file", "$.source.path"),
     (lambda r: r["stages"][0].pop("name"), 'a stage needs a name, as in name = "answer"', "$.stages[0].name"),
-    (lambda r: r["stages"][0].pop("type"), "a stage needs a type; known: chat,", "$.stages[0].type"),
+    (lambda r: r["stages"][0].pop("type"), f"a stage needs a type; known: {names('stages')[0]},", "$.stages[0].type"),
     (lambda r: r["stages"][0].update(name="a.b"), "must do without `.` and `/`", "$.stages[0].name"),
     (lambda r: r["stages"][0].pop("prompt"), "required setting is missing: `prompt`", "$.stages[0]"),
     (lambda r: r["stages"][0].update(temperature=9), "Expected `float` <= 2.0", "$.stages[0].temperature"),

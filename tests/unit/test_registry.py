@@ -23,7 +23,8 @@ def test_every_name_that_is_built_in_can_be_loaded(group: str) -> None:
 def test_an_unknown_name_lists_the_known_ones_and_its_place() -> None:
     with pytest.raises(UnknownName) as caught:
         registry.find("stages", "chatt", "$.stages[0].type")
-    assert "unknown stage type 'chatt'; did you mean 'chat'? known: chat, " in str(caught.value)
+    known = ", ".join(registry.names("stages"))
+    assert f"unknown stage type 'chatt'; did you mean 'chat'? known: {known} " in str(caught.value)
     assert str(caught.value).endswith("- at `$.stages[0].type`")
 
 
