@@ -274,22 +274,59 @@ def _settings(factory: Callable[..., Any], raw: Mapping[str, Any], path: str, di
 
 
 def _with_absolute_files(settings: msgspec.Struct, directory: Path, path: str) -> msgspec.Struct:
+    """The settings with every path in them absolute. Raises RecipeError for a file that is not there."""
     changed = {}
-    for name in _file_fields(type(settings)):
-        if isinstance(value := getattr(settings, name), str):
-            changed[name] = str(file := directory / value)
-            if not file.exists():
-                raise RecipeError(f"there is no file {file}", f"{path}.{name}")
+    for name, mark in _marked_fields(type(settings)).items():
+        if (value := getattr(settings, name)) is not None:
+            changed[name] = _ABSOLUTE[mark](value, directory, f"{path}.{name}")
     return msgspec.structs.replace(settings, **changed)
 
 
-def _file_fields(struct: type[msgspec.Struct]) -> Sequence[str]:
-    return [name for name, hint in hints_of(struct).items() if _is_file(hint)]
+def _absolute_file(value: Any, directory: Path, path: str) -> Any:
+    """Of one file, or of several."""
+    if isinstance(value, tuple):
+        return tuple(_absolute_file(one, directory, f"{path}[{n}]") for n, one in enumerate(value))
+    if isinstance(value, str) and not (file := directory / value).exists():
+        raise RecipeError(f"there is no file {file}", path)
+    return str(directory / value) if isinstance(value, str) else value
 
 
-def _is_file(hint: Any) -> bool:
+def _absolute_function(value: str, directory: Path, path: str) -> str:
+    """The file that the module is in, where that is beside the recipe; installed ones are found by name."""
+    module, _, function = value.rpartition(":")
+    file = Path(directory, *module.split(".")).with_suffix(".py")
+    return f"{file}:{function}" if file.is_file() else value
+
+
+def _absolute_stages(tables: Sequence[Mapping[str, Any]], directory: Path, path: str) -> tuple[Mapping[str, Any], ...]:
+    return tuple([_absolute_stage(table, directory, f"{path}[{n}]") for n, table in enumerate(tables)])
+
+
+def _absolute_stage(table: Mapping[str, Any], directory: Path, path: str) -> Mapping[str, Any]:
+    if not isinstance(kind := table.get("type"), str):
+        return table  # the stage that it stands in says what is wrong with it
+    own = {key: value for key, value in table.items() if key not in ("type", "name")}
+    settings = _settings(registry.find("stages", kind, f"{path}.type"), own, path, directory)
+    named = {key: table[key] for key in ("type", "name") if key in table}
+    return table if settings is None else {**named, **msgspec.to_builtins(settings)}
+
+
+_ABSOLUTE: Mapping[str, Callable[[Any, Path, str], Any]] = {
+    "is_file": _absolute_file,
+    "is_function": _absolute_function,
+    "is_stages": _absolute_stages,
+}
+
+
+def _marked_fields(struct: type[msgspec.Struct]) -> Mapping[str, str]:
+    return {name: mark for name, hint in hints_of(struct).items() if (mark := _mark(hint))}
+
+
+def _mark(hint: Any) -> str | None:
+    """What kind of path a field of this type holds."""
     for candidate in (hint, *typing.get_args(hint)):
         for extra in getattr(candidate, "__metadata__", ()):
-            if isinstance(extra, msgspec.Meta) and (extra.extra or {}).get("is_file"):
-                return True
-    return False
+            marks = (extra.extra or {}).keys() if isinstance(extra, msgspec.Meta) else ()
+            if found := next((mark for mark in _ABSOLUTE if mark in marks), None):
+                return found
+    return None

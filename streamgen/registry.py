@@ -32,6 +32,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "fineweb": "streamgen.quality.fineweb:fineweb",
         "boilerplate": "streamgen.quality.boilerplate:boilerplate",
         "language": "streamgen.quality.language:language",
+        "contamination": "streamgen.quality.contamination:contamination",
         "profanity": "streamgen.quality.profanity:profanity",
         "regex": "streamgen.quality.regex:regex",
         "score": "streamgen.quality.score:score",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
 FilePath: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, extra={"is_file": True})]
 """The path of a file that a stage reads; in a recipe it is relative to the recipe's own folder."""
+
+
+FunctionName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r".:.", extra={"is_function": True})]
+"""A user's function as "module:function", beside the recipe or installed; what is beside it becomes a path."""
+
+StageTables: TypeAlias = Annotated[tuple[Mapping[str, Any], ...], msgspec.Meta(extra={"is_stages": True})]
+"""Tables of stages within a stage, each with its `type` and settings; the paths in them become absolute too."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
