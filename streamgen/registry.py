@@ -36,6 +36,8 @@ BUILTIN: dict[str, dict[str, str]] = {
         "profanity": "streamgen.quality.profanity:profanity",
         "regex": "streamgen.quality.regex:regex",
         "score": "streamgen.quality.score:score",
+        "custom": "streamgen.quality.custom:custom",
+        "filters": "streamgen.quality.filters:Filters",
         "closest": "streamgen.quality.closest:Closest",
         "exact_duplicate": "streamgen.quality.exact_duplicate:ExactDuplicate",
         "near_duplicate": "streamgen.quality.near_duplicate:NearDuplicate",
