@@ -35,6 +35,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "contamination": "streamgen.quality.contamination:contamination",
         "profanity": "streamgen.quality.profanity:profanity",
         "regex": "streamgen.quality.regex:regex",
+        "judge": "streamgen.quality.judge:judge",
         "score": "streamgen.quality.score:score",
         "custom": "streamgen.quality.custom:custom",
         "filters": "streamgen.quality.filters:Filters",
