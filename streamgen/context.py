@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from streamgen.llm.model import ChatRequest, CompletionRequest, Conversation, Request, Response, as_messages
+from streamgen.errors import EndpointError
+from streamgen.llm.model import (
+    ChatRequest,
+    CompletionRequest,
+    Conversation,
+    EmbeddingRequest,
+    Request,
+    Response,
+    as_messages,
+)
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from structlog.typing import FilteringBoundLogger
 
     from streamgen.llm.ask import Structured
@@ -89,7 +100,25 @@ class Context(StageContext[S_co]):
         """The continuation of a raw prompt. `parameters` are the fields of `CompletionRequest`."""
         return self._call(model, CompletionRequest(prompt=prompt, **parameters))
 
+    async def embed(self, model: str, texts: Sequence[str], **parameters: Any) -> NDArray[np.float32]:
+        """A row of unit length for each text, from an endpoint that makes vectors; one call for all.
+
+        It is paid, limited, retried, kept in the journal and answered from it as a chat is. No text should be empty:
+        some endpoints refuse the whole call for one.
+        """
+        from streamgen.llm.embeddings import matrix
+
+        if not texts:
+            return matrix(())
+        response = await self._call(model, EmbeddingRequest(texts=tuple(texts), **parameters))
+        return matrix(response.vectors)
+
     async def _call(self, model: str, request: Request) -> Response:
         response = await self._caller.call(self, model, request)
+        if request.logprobs and response.logprob is None:
+            raise EndpointError(
+                f"stage {self.stage!r} asks for log-probabilities (logprobs = true), but the model {model!r} gives "
+                "none: take the setting out, or use an endpoint that gives them"
+            )
         self.calls.append(response)
         return response

@@ -17,6 +17,7 @@ from streamgen.engine.stage import AwaitingHandler, Handler, Kind, Remembering, 
 from streamgen.errors import RecipeError, suggestion
 from streamgen.llm.endpoint import Endpoint
 from streamgen.llm.lane import Lane
+from streamgen.llm.logprobs import mean_logprob
 from streamgen.llm.model import Model
 from streamgen.llm.price import Price
 from streamgen.llm.spec import ModelSpec
@@ -229,6 +230,8 @@ def with_provenance(handler: Handler) -> Handler:
 
 
 def _stamp(record: Record, context: Context[Any]) -> Record:
+    if (logprob := mean_logprob(context.calls)) is not None:
+        record = record.scored(f"{context.stage}.logprob", logprob)
     calls, meta = context.calls, record.meta
     if len(calls) == 1 and meta.usage is None and not meta.models:
         return record.with_meta(usage=calls[0].usage, models=(calls[0].model,) if calls[0].model else ())

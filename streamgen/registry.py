@@ -42,6 +42,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "closest": "streamgen.quality.closest:Closest",
         "exact_duplicate": "streamgen.quality.exact_duplicate:ExactDuplicate",
         "near_duplicate": "streamgen.quality.near_duplicate:NearDuplicate",
+        "semantic_duplicate": "streamgen.quality.semantic_duplicate:SemanticDuplicate",
         "novelty": "streamgen.quality.novelty:Novelty",
         "redact": "streamgen.privacy.redact:redact",
     },

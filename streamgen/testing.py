@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import anyio
 import msgspec
 
-from streamgen.llm.model import ChatRequest, CompletionRequest, Message, Request, Response
+from streamgen.llm.model import ChatRequest, CompletionRequest, EmbeddingRequest, Message, Request, Response
 from streamgen.record import Usage, Value
 
 if TYPE_CHECKING:
@@ -28,12 +28,14 @@ Answers: TypeAlias = Sequence[Answer] | Callable[[Request], Answer | Awaitable[A
 
 
 def prompt_of(request: Request) -> str:
-    """What was asked: the last message, or the raw prompt.
+    """What was asked: the last message, the raw prompt, or the texts to embed.
 
     >>> prompt_of(CompletionRequest(prompt="1."))
     '1.'
     """
-    return request.messages[-1].content if isinstance(request, ChatRequest) else request.prompt
+    if isinstance(request, ChatRequest):
+        return request.messages[-1].content
+    return request.prompt if isinstance(request, CompletionRequest) else "\n".join(request.texts)
 
 
 class Scripted:
@@ -52,6 +54,10 @@ class Scripted:
 
     async def complete(self, request: CompletionRequest) -> Response:
         """The next answer."""
+        return await self._next(request)
+
+    async def embed(self, request: EmbeddingRequest) -> Response:
+        """The next answer, which the script gives as `embedded([...], [...])`."""
         return await self._next(request)
 
     async def aclose(self) -> None:
@@ -84,6 +90,13 @@ def scripted(answers: Answers, *, repeat: bool = True, latency_s: float = 0.0) -
     'yes'
     """
     return Scripted(answers, repeat=repeat, latency_s=latency_s)
+
+
+def embedded(*vectors: Sequence[float], tokens: int = 1) -> Response:
+    """An answer to texts that are to be embedded."""
+    from streamgen.llm.embeddings import packed
+
+    return Response("", usage=Usage(tokens, 0), model="scripted", vectors=tuple(map(packed, vectors)))
 
 
 def _response(request: Request, text: str) -> Response:
@@ -129,15 +142,23 @@ class ServerCounters(msgspec.Struct):
 class _Asked(msgspec.Struct):
     messages: tuple[Message, ...] | None = None
     prompt: str = ""
+    input: tuple[str, ...] | None = None
+    logprobs: bool | int | None = None
     temperature: float | None = None
     max_tokens: int | None = None
     seed: int | None = None
     response_format: Mapping[str, Value] | None = None
 
     def request(self) -> Request:
+        if self.input is not None:
+            return EmbeddingRequest(texts=self.input)
         if self.messages is None:
             return CompletionRequest(
-                prompt=self.prompt, temperature=self.temperature, max_tokens=self.max_tokens, seed=self.seed
+                prompt=self.prompt,
+                temperature=self.temperature,
+                max_tokens=self.max_tokens,
+                seed=self.seed,
+                logprobs=bool(self.logprobs) or None,
             )
         form = self.response_format or {}
         schema = form.get("json_schema", {}).get("schema")
@@ -148,6 +169,7 @@ class _Asked(msgspec.Struct):
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             seed=self.seed,
+            logprobs=bool(self.logprobs) or None,
         )
 
 
@@ -161,7 +183,8 @@ def _echo(request: Request) -> str:
 
 
 class ScriptedServer:
-    """An HTTP server on loopback that speaks the OpenAI dialect: `/v1/chat/completions` and `/v1/completions`.
+    """An HTTP server on loopback that speaks the OpenAI dialect: `/v1/chat/completions`,
+    `/v1/completions` and `/v1/embeddings`.
 
     `answer` is a function of the request; `fault(request, n)` may say what goes wrong the n-th time (0, 1, ...) that a
     prompt is asked. `GET /counters` gives the counters as JSON. With `honours_keys` a request with the
@@ -270,13 +293,25 @@ async def _misbehave(asked: web.BaseRequest, fault: Fault) -> web.StreamResponse
 
 def _body(request: Request, answer: str | Response) -> bytes:
     response = answer if isinstance(answer, Response) else _response(request, answer)
+    if isinstance(request, EmbeddingRequest):
+        return _vectors_body(response)
     choice: dict[str, Value] = {"index": 0, "finish_reason": response.finish_reason}
     if isinstance(request, ChatRequest):
         choice["message"] = {"role": "assistant", "content": response.text, "reasoning_content": response.reasoning}
     else:
         choice["text"] = response.text
+    if request.logprobs and response.logprob is not None:
+        choice["logprobs"] = {"content": [{"token": response.text, "logprob": response.logprob}]}
     usage = {"prompt_tokens": response.usage.prompt_tokens, "completion_tokens": response.usage.completion_tokens}
     return _encode({"object": "chat.completion", "model": response.model, "choices": [choice], "usage": usage})
+
+
+def _vectors_body(response: Response) -> bytes:
+    from streamgen.llm.embeddings import unpacked
+
+    data = [{"index": n, "embedding": unpacked(vector).tolist()} for n, vector in enumerate(response.vectors)]
+    usage = {"prompt_tokens": response.usage.prompt_tokens, "total_tokens": response.usage.prompt_tokens}
+    return _encode({"object": "list", "model": response.model, "data": data, "usage": usage})
 
 
 async def _serve(port: int, latency_s: float, honours_keys: bool) -> None:

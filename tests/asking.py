@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from streamgen.context import Context
 from streamgen.llm.ladder import Ladder
-from streamgen.llm.model import ChatRequest, Request, Response
+from streamgen.llm.model import ChatRequest, EmbeddingRequest, Request, Response
 from streamgen.settings import Settings
 from streamgen.testing import Answers, Scripted, scripted
 
@@ -26,6 +26,8 @@ class Direct:
 
     async def call(self, context: Context[Settings], model: str, request: Request) -> Response:
         context.asked += 1
+        if isinstance(request, EmbeddingRequest):
+            return await self.model.embed(request)
         return await (self.model.chat(request) if isinstance(request, ChatRequest) else self.model.complete(request))
 
 

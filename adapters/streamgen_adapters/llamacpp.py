@@ -24,7 +24,7 @@ import msgspec
 
 from streamgen.errors import EndpointError, MissingExtra, RecipeError
 from streamgen.llm import store
-from streamgen.llm.model import ChatRequest, CompletionRequest, Response
+from streamgen.llm.model import ChatRequest, CompletionRequest, EmbeddingRequest, Response
 from streamgen.llm.openai import OpenAIModel
 from streamgen.llm.spec import ModelSpec
 from streamgen.log import get_logger
@@ -38,10 +38,15 @@ _REPORT_S = 5.0
 
 
 class LocalModel:
-    """A `Model` that is fetched and loaded at the first call. `slots` is the number of calls it works on at once."""
+    """A `Model` that is fetched and loaded at the first call. `slots` is the number of calls it works on at once.
 
-    def __init__(self, spec: ModelSpec) -> None:
+    Vectors are made by a second process, which is started for the first of them: one that makes them writes slower.
+    """
+
+    def __init__(self, spec: ModelSpec, *, embeds: bool = False) -> None:
         self.slots = spec.slots or SLOTS
+        self._embeds = embeds
+        self._embedder: LocalModel | None = None
         self._spec = spec
         self._name = spec.model or Path(spec.path or "").stem
         self._server: _Server | None = None
@@ -56,6 +61,14 @@ class LocalModel:
         """The prompt's continuation."""
         return await (await self._ready()).complete(request)
 
+    async def embed(self, request: EmbeddingRequest) -> Response:
+        """A vector for each text."""
+        if self._embeds:
+            return await (await self._ready()).embed(request)
+        if self._embedder is None:
+            self._embedder = LocalModel(self._spec, embeds=True)
+        return await self._embedder.embed(request)
+
     async def ask(self, path: str, fields: Mapping[str, Value] | None = None) -> tuple[int, bytes]:
         """Status and body of what the server says at a path; a POST of the fields where there are any."""
         return await (await self._ready()).ask(path, fields)
@@ -64,7 +77,10 @@ class LocalModel:
         """End the server and give its memory back; a later call starts it again."""
         client, self._client = self._client, None
         server, self._server = self._server, None
+        embedder, self._embedder = self._embedder, None
         with anyio.CancelScope(shield=True):
+            if embedder:
+                await embedder.aclose()
             if client:
                 await client.aclose()
             if server:
@@ -89,7 +105,7 @@ class LocalModel:
         """Cancelled while the server starts, it waits: an unowned process would stay behind."""
         await self.aclose()
         path = await anyio.to_thread.run_sync(find_or_pull, self._spec, abandon_on_cancel=True)
-        options = _options(self._spec, self._name, path)
+        options = _options(self._spec, self._name, path, self._embeds)
         with anyio.CancelScope(shield=True):
             self._server = server = await anyio.to_thread.run_sync(_launch, options)
         self._client = OpenAIModel(
@@ -152,7 +168,7 @@ class _Server(NamedTuple):
     address: str
 
 
-def _options(spec: ModelSpec, name: str, path: Path) -> ServerOptions:
+def _options(spec: ModelSpec, name: str, path: Path, embeds: bool) -> ServerOptions:
     return ServerOptions(
         path=str(path),
         name=name,
@@ -160,6 +176,8 @@ def _options(spec: ModelSpec, name: str, path: Path) -> ServerOptions:
         slots=spec.slots or SLOTS,
         context=spec.context or CONTEXT,
         threads=spec.threads,
+        embeds=embeds,
+        means=embeds and spec.path is None,  # the store's models write text; a user's own file says how it embeds
     )
 
 

@@ -14,7 +14,10 @@ import msgspec
 
 
 class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the server is started with; `context` is in tokens a slot. Sent as one line on standard input."""
+    """What the server is started with; `context` is in tokens a slot. Sent as one line on standard input.
+
+    With `embeds` it makes vectors: of a model that does not say how, the mean over a text's tokens (`means`).
+    """
 
     path: str
     name: str
@@ -22,6 +25,8 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     slots: int
     context: int
     threads: int | None = None
+    embeds: bool = False
+    means: bool = False
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +68,11 @@ def _serve(options: ServerOptions):  # type: ignore[no-untyped-def]  # xllamacpp
     parameters.cache_ram_mib = PROMPT_CACHE_MB
     parameters.fit_params = False  # it would load the model twice
     parameters.verbosity = 1  # errors only
+    if options.embeds:
+        parameters.embedding = True
+        parameters.n_batch = parameters.n_ubatch = options.context  # a text is worked on in one go, or refused
+        if options.means:
+            parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     if options.threads:
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = options.threads
     return xllamacpp.Server(parameters)

@@ -28,7 +28,8 @@ else:
 class SamplingSettings(Settings, frozen=True, kw_only=True):
     """The model that a stage asks, and how tokens are drawn; what is not set is left to the endpoint.
 
-    `seed = "ticket"` sends another seed with each call, the same in each run with the same seed.
+    `seed = "ticket"` sends another seed with each call, the same in each run with the same seed. `logprobs` asks the
+    endpoint how likely its answers were: their mean log-probability a token becomes the score `stage.logprob`.
     """
 
     model: str
@@ -42,6 +43,7 @@ class SamplingSettings(Settings, frozen=True, kw_only=True):
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
     stop: tuple[str, ...] | None = None
     seed: int | Literal["ticket"] | None = None
+    logprobs: bool | None = None
     extra: Mapping[str, Value] = {}
 
 

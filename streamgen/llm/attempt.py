@@ -59,8 +59,7 @@ class Attempt:
         """The response with all that was paid for it."""
         if not self.paid.calls:
             return response
-        usage = response.usage + self.paid
-        return Response(response.text, response.finish_reason, usage, response.model, response.reasoning)
+        return msgspec.structs.replace(response, usage=response.usage + self.paid)
 
     def wait_s(self, error: CallError, lanes: Lanes, policy: RetryPolicy, rng: Random, now: float) -> float | None:
         """Seconds until the next try; None to give up.

@@ -17,7 +17,7 @@ from streamgen.journal.journal import Journal
 from streamgen.journal.store import Store
 from streamgen.llm.budget import Ledger, Reservation, Seconds
 from streamgen.llm.endpoint import Endpoint
-from streamgen.llm.model import Request, Response
+from streamgen.llm.model import EmbeddingRequest, Request, Response
 from streamgen.llm.spend import Account
 from streamgen.llm.tokens import sane
 from streamgen.record import NO_USAGE, Usage
@@ -119,9 +119,10 @@ class JournaledCaller:
         ticket, stage, record, n = key
         name = f"{ticket}/{stage}/{n}/{record}".encode()
         seed, own = request.seed, request.idempotency_key
+        draws = not isinstance(request, EmbeddingRequest)
         return _replace(
             request,
-            seed=crc32(name, self._seed) & 0x7FFF_FFFF if seed is None else seed,
+            seed=crc32(name, self._seed) & 0x7FFF_FFFF if seed is None and draws else seed,
             idempotency_key=own if own[:1] > "-" else blake2b(name, key=self._run_id, digest_size=16).hexdigest() + own,
         )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from random import Random
 
 import anyio
+import msgspec
 
 from streamgen.errors import EndpointError, StopRun, StreamgenError
 from streamgen.llm.attempt import Afford, Attempt, hedged
@@ -17,7 +18,7 @@ from streamgen.llm.lane import Lane
 from streamgen.llm.lanes import Grant, Lanes
 from streamgen.llm.limits import Limits
 from streamgen.llm.line import Waiter
-from streamgen.llm.model import ChatRequest, Model, Request, Response
+from streamgen.llm.model import ChatRequest, CompletionRequest, Embedder, Model, Request, Response
 from streamgen.llm.price import Estimate, Price
 from streamgen.llm.race import Race
 from streamgen.llm.retry import CallError, Kind, RetryPolicy
@@ -152,13 +153,13 @@ class Endpoint:
         model = lane.model
         lane.requests += 1
         try:
-            response = await (model.chat(request) if isinstance(request, ChatRequest) else model.complete(request))
+            response = await _sent(model, request)
             usage = self._estimate.settle(attempt.expected, response)
             paid = lane.answered(pass_, self._clock(), usage, response.told)
             attempt.is_answered = True
             if paid is response.usage and response.told is None:
                 return response
-            return Response(response.text, response.finish_reason, paid, response.model, response.reasoning)
+            return msgspec.structs.replace(response, usage=paid, told=None)
         except CallError as error:
             lane.failed(pass_, now := self._clock(), error)
             attempt.failed(lane, now - pass_.at, error)
@@ -215,3 +216,13 @@ class Endpoint:
         response = await self._ask(attempt, hedged(attempt.request), grant)
         hedges.won += race.answer is None
         return response
+
+
+def _sent(model: Model, request: Request) -> Awaitable[Response]:
+    if isinstance(request, ChatRequest):
+        return model.chat(request)
+    if isinstance(request, CompletionRequest):
+        return model.complete(request)
+    if not isinstance(model, Embedder):
+        raise CallError(Kind.BAD_REQUEST, f"{model!r} makes no vectors of texts: it has no `embed`")
+    return model.embed(request)

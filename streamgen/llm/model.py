@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -21,7 +21,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How tokens are drawn; what is None is left to the endpoint."""
+    """How tokens are drawn; what is None is left to the endpoint. `logprobs` asks how likely each of them was."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -33,6 +33,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_tokens: int | None = None
     stop: tuple[str, ...] | None = None
     seed: int | None = None
+    logprobs: bool | None = None
     extra: Mapping[str, Value] = {}
 
 
@@ -59,13 +60,21 @@ class CompletionRequest(Call, frozen=True, kw_only=True, omit_defaults=True):
     prompt: str
 
 
-Request: TypeAlias = ChatRequest | CompletionRequest
+class EmbeddingRequest(Call, frozen=True, kw_only=True, omit_defaults=True):
+    """Texts whose vectors are asked for."""
+
+    texts: tuple[str, ...]
+
+
+Request: TypeAlias = ChatRequest | CompletionRequest | EmbeddingRequest
 
 
 class Response(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the model wrote. `finish_reason` is "stop", "length" (cut at `max_tokens`) or the endpoint's own word.
 
     `told` is what the server said of its limits; the endpoint takes it in and hands the response on without it.
+    `logprob` is the mean of the tokens' log-probabilities, where they were asked for. An answer to texts to be embedded
+    has no text, but a vector for each: `llm/embeddings.py` reads them.
     """
 
     text: str
@@ -74,6 +83,8 @@ class Response(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str = ""
     reasoning: str | None = None
     told: Told | None = None
+    logprob: float | None = None
+    vectors: tuple[bytes, ...] = ()
 
 
 class Model(Protocol):
@@ -92,6 +103,15 @@ class Model(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections and memory; calling it twice is fine."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A model that also makes vectors of texts."""
+
+    async def embed(self, request: EmbeddingRequest) -> Response:
+        """A vector for each text, in `Response.vectors`."""
         ...
 
 

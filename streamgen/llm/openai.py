@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -12,7 +12,9 @@ from streamgen import __version__
 from streamgen.errors import RecipeError
 from streamgen.llm.connection import Answer as HttpAnswer
 from streamgen.llm.connection import NoHttp, TooLong
-from streamgen.llm.model import ChatRequest, CompletionRequest, Request, Response
+from streamgen.llm.embeddings import read_vectors
+from streamgen.llm.logprobs import in_dialect, mean_of
+from streamgen.llm.model import ChatRequest, CompletionRequest, EmbeddingRequest, Request, Response
 from streamgen.llm.proxy import proxy_for
 from streamgen.llm.refusal import (
     is_page,
@@ -91,6 +93,20 @@ class OpenAIModel:
         """The prompt's continuation."""
         return await self._ask("/completions", request)
 
+    async def embed(self, request: EmbeddingRequest) -> Response:
+        """A vector for each text."""
+        path, count = "/embeddings", len(request.texts)
+        body = self._encoded({"model": self._model, "input": request.texts, **request.extra})
+        answer = await self._post(path, body, request.idempotency_key)
+        told = self._listener.answered(answer.headers) if self._listener.listens else None
+        try:
+            vectors, usage, model = read_vectors(answer.body, count)
+        except Unreadable as error:
+            if is_page(answer):
+                raise self._refusal(self._base + path, answer, answer.body) from error
+            raise self._error(Kind.MALFORMED, self._base + path, f"no vectors ({error})", told=told) from error
+        return Response("", usage=usage, model=model or self._model, told=told, vectors=vectors)
+
     async def ask(self, path: str, fields: Mapping[str, Value] | None = None) -> tuple[int, bytes]:
         """Status and body of what the server says at a path; a POST of the fields where there are any.
 
@@ -108,16 +124,21 @@ class OpenAIModel:
 
     async def _ask(self, path: str, request: Request) -> Response:
         stream = Stream() if self._is_streamed else None
-        take = stream.feed if stream else None
-        body, url = self._body(request), self._base + path
+        answer = await self._post(path, self._body(request), request.idempotency_key, stream.feed if stream else None)
+        url = self._base + path
+        told = self._listener.answered(answer.headers) if self._listener.listens else None
+        return self._response(self._decode(url, answer, stream), url, told)
+
+    async def _post(self, path: str, body: bytes, key: str, take: Callable[[bytes], bool] | None = None) -> HttpAnswer:
+        """The server's answer. Raises CallError where it is none."""
+        url = self._base + path
         try:
-            answer = await self._transport.post(self._path + path + self._query, body, request.idempotency_key, take)
+            answer = await self._transport.post(self._path + path + self._query, body, key, take)
         except (OSError, NoHttp, TooLong, Unreadable) as error:  # TimeoutError is an OSError
             raise self._error(kind_of_exception(error), url, quote_exception(error)) from error
         if answer.status != HTTPStatus.OK:
             raise self._refusal(url, answer, answer.body)
-        told = self._listener.answered(answer.headers) if self._listener.listens else None
-        return self._response(self._decode(url, answer, stream), url, told)
+        return answer
 
     def _body(self, request: Request) -> bytes:
         """The request's fields are named as in the dialect: it is encoded as it is, behind the model's name."""
@@ -125,16 +146,24 @@ class OpenAIModel:
         try:
             if request.idempotency_key:
                 request = msgspec.structs.replace(request, idempotency_key="")
-            if schema is None and not request.extra:
+            if schema is None and not request.extra and not request.logprobs:
                 return self._start + _encode(request)[1:]
             fields = msgspec.to_builtins(request)
-            extra = fields.pop("extra", {})
-            if fields.pop("schema", None) is not None:
-                form = {"name": "answer", "schema": schema, "strict": True}
-                fields["response_format"] = {"type": "json_schema", "json_schema": form}
-            return _encode({**self._fixed, **fields, **extra})
         except (UnicodeEncodeError, TypeError) as error:
-            raise CallError(Kind.BAD_REQUEST, f"the request cannot be written as JSON: {error}") from error
+            raise _unwritable(error) from error
+        extra = fields.pop("extra", {})
+        if fields.pop("schema", None) is not None:
+            form = {"name": "answer", "schema": schema, "strict": True}
+            fields["response_format"] = {"type": "json_schema", "json_schema": form}
+        if request.logprobs:
+            fields |= in_dialect(request)
+        return self._encoded({**self._fixed, **fields, **extra})
+
+    def _encoded(self, fields: Mapping[str, Value]) -> bytes:
+        try:
+            return _encode(fields)
+        except (UnicodeEncodeError, TypeError) as error:
+            raise _unwritable(error) from error
 
     def _decode(self, url: str, answer: HttpAnswer, stream: Stream | None) -> Answer:
         try:
@@ -157,7 +186,9 @@ class OpenAIModel:
         if not text:
             raise self._without_text(choice, url, usage, told)
         reasoning = (message.reasoning_content or message.reasoning) if message else None
-        return Response(text, choice.finish_reason or "stop", usage, answer.model or self._model, reasoning, told)
+        logprob = mean_of(choice.logprobs.values()) if choice.logprobs else None
+        model = answer.model or self._model
+        return Response(text, choice.finish_reason or "stop", usage, model, reasoning, told, logprob)
 
     def _without_choices(self, answer: Answer, url: str, usage: Usage, told: Told | None) -> CallError:
         if answer.error is not None:
@@ -198,6 +229,10 @@ class OpenAIModel:
             said = said.replace(secret, "***")
         answered = f"answered {status}: {said}" if status else said
         return CallError(kind, f"{url} {kind}: {answered}", status=status, usage=usage, told=told)
+
+
+def _unwritable(error: Exception) -> CallError:
+    return CallError(Kind.BAD_REQUEST, f"the request cannot be written as JSON: {error}")
 
 
 def open_openai(spec: ModelSpec) -> OpenAIModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from streamgen.llm.logprobs import LogProbs
 from streamgen.llm.wire import Answer, Choice, Counts, Message, Unreadable, decode
 from streamgen.record import Value
 
@@ -79,6 +80,7 @@ class Stream:
         self._unread: list[bytes] = []  # the pieces, for as long as they are no events
         self._text: list[str] = []
         self._reasoning: list[str] = []
+        self._logprobs: list[float] = []
         self._finish_reason: str | None = None
         self._usage: Counts | None = None
         self._model: str | None = None
@@ -110,7 +112,8 @@ class Stream:
         if not self._is_done and self._finish_reason is None:
             raise Cut("the stream ended without `finish_reason` or [DONE]")
         message = Message("".join(self._text), "".join(self._reasoning) or None)
-        return Answer([Choice(message, self._finish_reason)], self._usage, self._model)
+        logprobs = LogProbs(token_logprobs=[*self._logprobs]) if self._logprobs else None
+        return Answer([Choice(message, self._finish_reason, logprobs=logprobs)], self._usage, self._model)
 
     @property
     def sent(self) -> bytes:
@@ -156,6 +159,8 @@ class Stream:
             self._text.append(text)
         if said and (reasoning := said.reasoning_content or said.reasoning):
             self._reasoning.append(reasoning)
+        if choice.logprobs:
+            self._logprobs += choice.logprobs.values()
         self._finish_reason = choice.finish_reason or self._finish_reason
 
 

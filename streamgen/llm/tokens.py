@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from streamgen.llm.model import ChatRequest, Request, Response
+from streamgen.llm.model import ChatRequest, CompletionRequest, EmbeddingRequest, Request, Response
 from streamgen.record import Usage
 
 _MESSAGE_TOKENS = 4  # what chat templates put around a message
@@ -25,7 +25,7 @@ def characters(request: Request) -> int:
         for message in request.messages:  # twice as fast as a sum over a generator, and done for each call
             length += len(message.content)
         return length
-    return len(request.prompt)
+    return len(request.prompt) if isinstance(request, CompletionRequest) else sum(map(len, request.texts))
 
 
 def sane(usage: Usage) -> Usage:
@@ -56,6 +56,8 @@ class TokenEstimate:
         size = characters(request)
         messages = len(request.messages) if isinstance(request, ChatRequest) else 0
         read = int(1.5 + size * self._per_character) + messages * _MESSAGE_TOKENS
+        if isinstance(request, EmbeddingRequest):
+            return size, read, 0
         most, mean = request.max_tokens, self._answer
         if mean is None:
             return size, read, 256 if most is None else most
@@ -72,12 +74,16 @@ class TokenEstimate:
         read, written = usage.prompt_tokens, usage.completion_tokens
         if not read and not written:
             return self._guessed(expected_read, response)
+        if response.vectors:
+            return usage
         if size >= _TELLING:
             self._per_character += _WEIGHT * (min(read / size, _DENSEST) - self._per_character)
         self._learn_written(written)
         return usage
 
     def _guessed(self, read: int, response: Response) -> Usage:
+        if response.vectors:
+            return Usage(read, 0)
         usage = Usage(read, 1 + round(len(response.text) * self._per_character))
         self._learn_written(usage.completion_tokens)
         return usage

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
+from streamgen.llm.logprobs import LogProbs, loosely
 from streamgen.record import Usage, Value
 
 MOST_TOKENS = 10**8  # more than any model reads or writes in a call: such a count is none
@@ -33,6 +34,7 @@ class Choice(msgspec.Struct):
     text: str | None = None
     delta: Message | None = None
     index: int | None = 0
+    logprobs: LogProbs | None = None
 
 
 class Counts(msgspec.Struct):
@@ -63,6 +65,7 @@ class _LooseChoice(msgspec.Struct):
     text: Value = None
     delta: _LooseMessage | None = None
     index: Value = 0
+    logprobs: Value = None
 
 
 class _LooseAnswer(msgspec.Struct):
@@ -123,6 +126,7 @@ def _choice(choice: _LooseChoice) -> Choice:
         _string(choice.text),
         _message(choice.delta),
         _count(choice.index),
+        loosely(choice.logprobs),
     )
 
 

@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 from streamgen.errors import EndpointError, MissingExtra, RecipeError
-from streamgen.llm.model import ChatRequest, CompletionRequest, as_messages
+from streamgen.llm.embeddings import matrix
+from streamgen.llm.model import ChatRequest, CompletionRequest, EmbeddingRequest, as_messages
 from streamgen.llm.retry import CallError, Kind
 from streamgen.llm.spec import ModelSpec
 from streamgen_adapters import llamacpp
@@ -45,6 +46,30 @@ async def test_a_list_is_continued_and_the_same_seed_gives_the_same_text(model: 
     assert (first.model, first.usage.prompt_tokens, first.finish_reason) == ("smollm2-135m", 11, "stop")
     others = {(await model.complete(msgspec.structs.replace(LIST, seed=seed))).text for seed in range(6)}
     assert len(others) > 1
+
+
+@pytest.mark.model
+async def test_vectors_come_from_a_process_of_their_own_which_ends_with_the_model(model: LocalModel) -> None:
+    texts = ("a cat sits on the mat", "a cat sat on a mat", "stock prices fell sharply", "word " * 400)
+    answer = await model.embed(EmbeddingRequest(texts=texts))
+    rows = matrix(answer.vectors)
+    assert rows.shape == (4, 576)
+    assert rows[0] @ rows[1] > rows[0] @ rows[2]
+    assert answer.usage.prompt_tokens > 400 and answer.usage.completion_tokens == 0
+    assert model._server is None and model._embedder is not None
+    process = process_of(model._embedder)
+    with pytest.raises(CallError, match="too large|exceed"):
+        await model.embed(EmbeddingRequest(texts=("word " * 3000,)))
+    await model.aclose()
+    assert process.poll() is not None
+
+
+@pytest.mark.model
+async def test_answers_tell_how_likely_they_were(model: LocalModel) -> None:
+    continued = await model.complete(msgspec.structs.replace(LIST, logprobs=True))
+    said = await model.chat(ChatRequest(messages=as_messages("Say hi."), max_tokens=8, logprobs=True))
+    assert all(response.logprob is not None and -20 < response.logprob < 0 for response in (continued, said))
+    assert (await model.complete(LIST)).logprob is None
 
 
 @pytest.mark.model
