@@ -12,7 +12,7 @@ from streamgen.context import Context
 from streamgen.errors import ModelError, StreamgenError
 from streamgen.llm.ask import ask
 from streamgen.llm.ladder import Ladder
-from streamgen.llm.model import ChatRequest, Message, Model, Request, Response
+from streamgen.llm.model import ChatRequest, Embedder, EmbeddingRequest, Message, Model, Request, Response
 from streamgen.llm.retry import FATAL, CallError, Kind
 from streamgen.llm.shape import shape_of
 from streamgen.llm.told import Told
@@ -28,6 +28,7 @@ _PERSON = {
     "additionalProperties": False,
 }
 _WORKS = {Kind.TRUNCATED, Kind.EMPTY}  # no text, but an answer
+_NO_CHAT = {Kind.BAD_REQUEST, Kind.NOT_FOUND, Kind.SERVER}  # how servers of embedding models answer to a chat
 _WRONG = {Kind.UNREACHABLE: "reachable", Kind.NOT_AN_API: "reachable", Kind.AUTH: "key", Kind.NOT_FOUND: "model"}
 _FIXES = {
     **FATAL,
@@ -87,7 +88,8 @@ async def probe(model: Model, finding: Finding, wanted: str | None, clock: Calla
     try:
         response = await _hello(model)
     except CallError as error:
-        _refused(finding, error)
+        if not await _only_embeds(model, finding, error):
+            _refused(finding, error)
         return
     except StreamgenError as error:
         finding.problem = str(error)
@@ -101,6 +103,7 @@ async def probe(model: Model, finding: Finding, wanted: str | None, clock: Calla
         if isinstance(model, Askable):
             group.start_soon(_logprobs, model, finding)
             group.start_soon(_streaming, model, finding)
+        if isinstance(model, Embedder):
             group.start_soon(_embeddings, model, finding)
 
 
@@ -152,9 +155,22 @@ async def _streaming(model: Askable, finding: Finding) -> None:
     finding.streaming = status == 200 and body.lstrip().startswith((b"data:", b"event:", b":"))
 
 
-async def _embeddings(model: Askable, finding: Finding) -> None:
-    entries = _entries(await _said(model, "embeddings", {"input": "a"}))
-    finding.embeddings = bool(entries and isinstance(entries[0], dict) and entries[0].get("embedding"))
+async def _embeddings(model: Embedder, finding: Finding) -> None:
+    try:
+        finding.embeddings = bool((await model.embed(EmbeddingRequest(texts=("a",)))).vectors)
+    except StreamgenError:
+        finding.embeddings = False
+
+
+async def _only_embeds(model: Model, finding: Finding, error: CallError) -> bool:
+    """Whether a model that refuses to chat is one that makes vectors, and so of use."""
+    if error.kind not in _NO_CHAT or not isinstance(model, Embedder):
+        return False
+    await _embeddings(model, finding)
+    if finding.embeddings:
+        finding.reachable = finding.key = finding.model = True
+        finding.notes.append("it makes vectors of texts (context.embed), and writes none")
+    return bool(finding.embeddings)
 
 
 def _asked(tokens: int) -> dict[str, Value]:

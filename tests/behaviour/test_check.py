@@ -14,11 +14,11 @@ from rich.console import Console
 
 from streamgen.cli import main
 from streamgen.command_check import _probe_all, _targets, line, table
-from streamgen.llm.model import CompletionRequest, Request
+from streamgen.llm.model import ChatRequest, EmbeddingRequest, Request
 from streamgen.llm.probe import Finding
 from streamgen.recipe import Recipe
 from streamgen.record import Value
-from streamgen.testing import HANG, HTML, Fault, ScriptedServer, prompt_of, refusal
+from streamgen.testing import HANG, HTML, Fault, ScriptedServer, embedded, prompt_of, refusal
 
 SECRET = "sk-very-secret-0123456789"
 GOOD = '{"name": "Ada", "age": 36}'
@@ -52,7 +52,7 @@ async def test_a_good_endpoint_is_told_with_all_that_it_can_do() -> None:
 
 
 def no_formats(request: Request, n: int) -> Fault | None:
-    has_format = not isinstance(request, CompletionRequest) and (request.schema or request.extra)
+    has_format = isinstance(request, ChatRequest) and (request.schema or request.extra)
     return refusal(400, "response_format is unknown") if has_format else None
 
 
@@ -145,3 +145,13 @@ def test_the_command_ends_with_1_where_an_endpoint_fails_and_2_for_a_recipe_that
     assert found["reachable"] is False
     path.write_bytes(msgspec.json.encode({"stages": [], "source": {"type": "list", "rows": []}}))
     assert CliRunner().invoke(main, ["check", str(path)]).exit_code == 2
+
+
+async def test_a_server_that_only_makes_vectors_is_of_use() -> None:
+    def refuse(request: Request, n: int) -> Fault | None:
+        return None if isinstance(request, EmbeddingRequest) else refusal(400, "this model does not chat")
+
+    async with ScriptedServer(lambda request: embedded([1.0, 0.0]), fault=refuse) as server:
+        finding = await one(server)
+    assert finding.is_usable and finding.embeddings and finding.model
+    assert finding.notes == ["it makes vectors of texts (context.embed), and writes none"]
