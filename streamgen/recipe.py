@@ -323,10 +323,9 @@ def _marked_fields(struct: type[msgspec.Struct]) -> Mapping[str, str]:
 
 
 def _mark(hint: Any) -> str | None:
-    """What kind of path a field of this type holds."""
-    for candidate in (hint, *typing.get_args(hint)):
-        for extra in getattr(candidate, "__metadata__", ()):
-            marks = (extra.extra or {}).keys() if isinstance(extra, msgspec.Meta) else ()
-            if found := next((mark for mark in _ABSOLUTE if mark in marks), None):
-                return found
-    return None
+    """What kind of path a field of this type holds, itself or in a list of them."""
+    for extra in getattr(hint, "__metadata__", ()):
+        marks = (extra.extra or {}).keys() if isinstance(extra, msgspec.Meta) else ()
+        if found := next((mark for mark in _ABSOLUTE if mark in marks), None):
+            return found
+    return next((mark for inner in typing.get_args(hint) if (mark := _mark(inner))), None)

@@ -58,7 +58,7 @@ async def test_vectors_come_from_a_process_of_their_own_which_ends_with_the_mode
     assert answer.usage.prompt_tokens > 400 and answer.usage.completion_tokens == 0
     assert model._server is None and model._embedder is not None
     process = process_of(model._embedder)
-    with pytest.raises(CallError, match="too large|exceed"):
+    with pytest.raises(CallError, match=r"too large|exceed"):
         await model.embed(EmbeddingRequest(texts=("word " * 3000,)))
     await model.aclose()
     assert process.poll() is not None

@@ -12,6 +12,7 @@ from streamgen.context import StageContext
 from streamgen.errors import RecipeError
 from streamgen.quality.contamination import ContaminationSettings, contamination
 from streamgen.quality.overlaps import Case, OverlapIndex
+from streamgen.recipe import Recipe
 from streamgen.record import Record
 
 QUESTION = "How many legs do three spiders and one ant have together?"
@@ -92,6 +93,15 @@ def test_a_file_that_holds_no_tests_is_refused(
     (tmp_path / "bad.jsonl").write_text(content)
     with pytest.raises(RecipeError, match=said):
         ContaminationSettings(columns=("t",), tests=(str(tmp_path / "bad.jsonl"),), test_columns=columns).check()
+
+
+def test_files_are_found_beside_the_recipe(tests: str, tmp_path: Path) -> None:
+    stage = {"name": "known", "type": "contamination", "columns": ["text"], "test_columns": ["question"]}
+    raw = {"source": {"type": "list", "rows": [{"text": "a"}]}, "stages": [{**stage, "tests": ["bench.jsonl"]}]}
+    (spec,) = Recipe.parse(raw, tmp_path).stages
+    assert isinstance(spec.settings, ContaminationSettings) and spec.settings.tests == (tests,)
+    with pytest.raises(RecipeError, match=r"there is no file .*nope.jsonl - at `\$.stages\[0\].tests\[1\]`"):
+        Recipe.parse({**raw, "stages": [{**stage, "tests": ["bench.jsonl", "nope.jsonl"]}]}, tmp_path)
 
 
 def test_lengths_that_do_not_go_together_are_refused(tests: str) -> None:
