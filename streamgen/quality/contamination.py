@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from streamgen.context import StageContext
 from streamgen.engine.stage import Drop, Result
+from streamgen.quality.ngrams import in_groups
 from streamgen.quality.overlaps import Overlap, index_of
 from streamgen.record import Record
 from streamgen.settings import FilePath, Settings
@@ -52,7 +53,7 @@ def contamination(records: Sequence[Record], context: StageContext[Contamination
     index = index_of(settings.tests, settings.test_columns, settings.ngram, settings.shortest)
     found = [[text_of(record, column, context.stage) for column in settings.columns] for record in records]
     documents = [words(text) for texts in found for text in texts]
-    overlaps = index.overlaps(documents)
+    overlaps = [overlap for group in in_groups(documents) for overlap in index.overlaps(group)]
     step = len(settings.columns)
     return [
         _judged(record, documents[n * step : (n + 1) * step], overlaps[n * step : (n + 1) * step], context)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamgen.context import StageContext
 from streamgen.engine.stage import Drop, Result
 from streamgen.quality.lines import lines_of, paragraphs_of, repeated
-from streamgen.quality.ngrams import Documents, hashed, ngrams
+from streamgen.quality.ngrams import Documents, hashed, in_groups, ngrams
 from streamgen.record import Record
 from streamgen.settings import Settings
 from streamgen.text import text_of, words
@@ -55,9 +55,11 @@ def gopher_repetition(records: Sequence[Record], context: StageContext[GopherRep
     settings = context.settings
     texts = [text_of(record, settings.column, context.stage) for record in records]
     reasons = [_of_lines(text, settings) for text in texts]
-    for reason, shares in shares_of([words(text) for text in texts], _most(settings)).items():
-        most = _most(settings)[reason]
-        reasons = [known or (reason if found > most else None) for known, found in zip(reasons, shares, strict=True)]
+    bounds = _most(settings)
+    groups = [shares_of(group, bounds) for group in in_groups([words(text) for text in texts])]
+    for reason, most in bounds.items():
+        shares = [share for group in groups for share in group[reason]]
+        reasons = [known or (reason if share > most else None) for known, share in zip(reasons, shares, strict=True)]
     return [Drop(reason) if reason else record for record, reason in zip(records, reasons, strict=True)]
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamgen.quality.ngrams import Hashes, NGrams, hashed, ngrams
+from streamgen.quality.ngrams import Hashes, NGrams, hashed, in_groups, ngrams
 from streamgen.text import words
 
 BANDS, ROWS = 20, 6
@@ -51,10 +51,12 @@ class MinHashIndex:
 
     def sketch(self, texts: Sequence[str]) -> list[Sketch]:
         """A sketch of each text; changes nothing."""
-        if not texts:
-            return []
-        found = ngrams(hashed([self._padded(text) for text in texts]), self.shingle)
-        keys = (self._minima(found).reshape(len(texts), BANDS, ROWS) * self._mix).sum(axis=2, dtype=np.uint64)
+        documents = [self._padded(text) for text in texts]
+        return [sketch for group in in_groups(documents) for sketch in self._sketched(group)]
+
+    def _sketched(self, documents: Sequence[Sequence[str]]) -> list[Sketch]:
+        found = ngrams(hashed(documents), self.shingle)
+        keys = (self._minima(found).reshape(len(documents), BANDS, ROWS) * self._mix).sum(axis=2, dtype=np.uint64)
         parts = np.split(found.hashes, found.starts[1:])
         return [Sketch(np.unique(part), row) for part, row in zip(parts, keys.tolist(), strict=True)]
 

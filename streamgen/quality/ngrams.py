@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
 
+_LONGEST_KNOWN = 64  # characters of a word whose hash is remembered
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses nothing
 
 
@@ -33,8 +34,26 @@ class NGrams(NamedTuple):
 def hashed(documents: Sequence[Sequence[str]]) -> Documents:
     """The words of each document as hashes."""
     lengths = np.fromiter(map(len, documents), np.int64, len(documents))
-    words = np.fromiter(map(word_hash, chain.from_iterable(documents)), np.uint64, int(lengths.sum()))
+    words = np.fromiter(chain.from_iterable(map(_hashes, documents)), np.uint64, int(lengths.sum()))
     return Documents(words, lengths)
+
+
+def in_groups(documents: Sequence[Sequence[str]], most_words: int = 1 << 20) -> Iterator[Sequence[Sequence[str]]]:
+    """The documents in their order, in groups of about so many words: what is worked on at once has to be bounded.
+
+    >>> list(in_groups(["ab", "c", "", "defg", "h"], 3))
+    [['ab', 'c', ''], ['defg'], ['h']]
+    """
+    group: list[Sequence[str]] = []
+    size = 0
+    for document in documents:
+        if group and size + len(document) > most_words:
+            yield group
+            group, size = [], 0
+        group.append(document)
+        size += len(document)
+    if group:
+        yield group
 
 
 def ngrams(documents: Documents, n: int) -> NGrams:
@@ -57,4 +76,13 @@ def ngrams(documents: Documents, n: int) -> NGrams:
 @lru_cache(maxsize=1 << 16)
 def word_hash(word: str) -> int:
     """64 bits of a word, the same in every process (unlike `hash`)."""
+    return _hash(word)
+
+
+def _hash(word: str) -> int:
     return int.from_bytes(blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def _hashes(document: Sequence[str]) -> Iterable[int]:
+    """A word without an end, as base64 is one, would stay in memory for as long as it is known."""
+    return map(word_hash if max(map(len, document), default=0) <= _LONGEST_KNOWN else _hash, document)

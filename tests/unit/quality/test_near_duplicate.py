@@ -10,7 +10,7 @@ from streamgen.engine.stage import Drop, Memory
 from streamgen.errors import MissingColumn
 from streamgen.quality.minhash import MinHashIndex, jaccard
 from streamgen.quality.near_duplicate import NearDuplicate, NearDuplicateSettings
-from streamgen.quality.ngrams import hashed, ngrams
+from streamgen.quality.ngrams import hashed, in_groups, ngrams, word_hash
 from streamgen.record import Record
 
 SETTINGS = NearDuplicateSettings(column="text")
@@ -121,3 +121,17 @@ def test_what_is_kept_of_records_that_pass_is_known_in_the_next_session() -> Non
     again.recall([Memory(kept[0][1]), Memory(kept[1][1], near.id)])
     assert again([first, near], CONTEXT) == [Drop("near_duplicate"), passed[1]]
     assert (repr(again), len(kept)) == ("<NearDuplicate of 2 records>", 3)
+
+
+def test_words_without_an_end_are_not_kept_in_memory_and_mean_the_same() -> None:
+    word_hash.cache_clear()
+    long = "x" * 10_000_000
+    documents = hashed([[long, "a"], ["a", long], ["a"]])
+    assert word_hash.cache_info().currsize == 1  # of the last document
+    assert documents.words.tolist() == [word_hash(word) for word in (long, "a", "a", long, "a")]
+
+
+def test_documents_are_worked_on_in_groups_with_the_same_outcome() -> None:
+    documents = [["a"] * length for length in (3, 0, 4, 9, 1)]
+    assert [*map(len, in_groups(documents, 4))] == [2, 1, 1, 1]
+    assert [document for group in in_groups(documents, 4) for document in group] == documents
