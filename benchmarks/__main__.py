@@ -17,6 +17,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "crash": ("benchmarks.crash:command", "kill -9 at random moments: what is lost, and what is paid twice"),
     "restart": ("benchmarks.restart:command", "how soon a long run makes its next call after a kill"),
     "duplicates": ("benchmarks.duplicates:command", "planted near-duplicates: recall, precision, speed, resume"),
+    "filters": (
+        "benchmarks.filters:command",
+        "a group of filters: in the given, the learned and the best order",
+    ),
     "novelty": ("benchmarks.novelty:command", "new texts a second against a pool of 10,000, by ROUGE-L"),
     "block": ("benchmarks.block:command", "how long a learning controller holds up the event loop at a time"),
     "tuning": ("benchmarks.tuning.command:command", "agents beside Optuna and CMA-ES on simulated tuning problems"),

@@ -4,7 +4,7 @@ from argparse import Namespace
 
 import pytest
 
-from benchmarks import duplicates, novelty
+from benchmarks import duplicates, filters, novelty
 from benchmarks.documents import Documents
 
 
@@ -33,3 +33,7 @@ def test_the_report_of_duplicates_tells_all_that_was_asked():
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_filter_and_the_comparison_with_each_text_agree(seed):
     assert "answers that differ: 0" in novelty.report(pool=150, new=200, seed=seed)
+
+
+def test_every_order_of_the_filters_keeps_the_same_documents():
+    assert "records on which the orders differ: 0" in filters.report(128, seed=1)
