@@ -128,3 +128,16 @@ async def test_an_endpoint_that_gives_none_stops_the_run_with_what_to_do() -> No
 async def test_without_the_setting_nothing_is_asked_and_nothing_is_scored() -> None:
     async with ScriptedServer(likely) as server, open_run(over_http(server, make(None, 2, [CHAT]))) as run:
         assert [dict(record.meta.scores) async for record in run] == [{}, {}]
+
+
+async def test_another_run_finds_the_vectors_that_one_has_paid_from_any_place(tmp_path: Path) -> None:
+    async with ScriptedServer(vector_of) as server:
+        for seed, rows in ((1, 5), (2, 7)):
+            recipe = over_http(
+                server, make(None, rows, [SEMANTIC], seed=seed, run={"cache": str(tmp_path / "known.db")})
+            )
+            async with open_run(recipe) as run:
+                await run.finish()
+                cached = run.statistics().cached
+    assert server.counters.paid == {str(n): 1 for n in range(7)}
+    assert cached == 5

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from streamgen.llm.logprobs import mean_of
 from streamgen.llm.refusal import kind_of_error
 from streamgen.llm.retry import Kind
 from streamgen.llm.wire import MOST_TOKENS, Choice, Message, Unreadable, decode, usage_of
@@ -94,3 +95,24 @@ def test_a_byte_order_mark_is_no_obstacle() -> None:
 )
 def test_an_error_in_place_of_an_answer_has_the_kind_of_its_code(error: object, kind: Kind) -> None:
     assert kind_of_error(error) is kind
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "mean"),
+    [
+        ('{"content": [{"token": "a", "logprob": -1.0}, {"token": "b", "logprob": -3}]}', -2.0),
+        ('{"tokens": ["a", "b"], "token_logprobs": [null, -0.5]}', -0.5),
+        ('{"content": [{"logprob": -9999.0}, {"logprob": 0}]}', -50.0),  # "next to none", bounded
+        ('{"content": []}', None),
+        ('{"content": null}', None),
+        ("null", None),
+        ('"none"', None),
+        ('{"content": [{"logprob": "often"}]}', None),
+        ("[1, 2]", None),
+    ],
+)
+def test_log_probabilities_are_read_in_both_forms_and_never_cost_an_answer(logprobs: str, mean: float | None) -> None:
+    answer = decode(b'{"choices": [{"text": "hi", "logprobs": %b}]}' % logprobs.encode())
+    assert answer.choices and answer.choices[0].text == "hi"
+    found = answer.choices[0].logprobs
+    assert (mean_of(found.values()) if found else None) == mean
