@@ -41,6 +41,7 @@ class Found(NamedTuple):
     results: list[Result]
     kept: list[tuple[str, bytes]]
     seconds: float
+    cpu_s: float
 
 
 def corpus(documents: int, share: float, length: int, seed: int) -> Corpus:
@@ -78,10 +79,10 @@ def filtered(records: Sequence[Record], settings: NearDuplicateSettings, known: 
     stage.keep = lambda id_, body: kept.append((id_, body))
     stage.recall(known)
     results: list[Result] = []
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     for first in range(0, len(records), BATCH):
         results += stage(records[first : first + BATCH], context)
-    return Found(results, kept, time.perf_counter() - start)
+    return Found(results, kept, time.perf_counter() - start, time.process_time() - cpu_start)
 
 
 def nearest(texts: Sequence[str], asked: Sequence[int]) -> dict[int, float]:
@@ -115,6 +116,7 @@ def report(options: argparse.Namespace) -> str:
         _line(f"recall of the {len(wanted):,} copies with J >= {AT}", recall, RECALL),
         _line(f"precision: {len(dropped):,} dropped, J >= {SURELY} to an earlier one", precision, PRECISION),
         _line("documents a second", per_s, PER_S),
+        f"  documents a second of CPU: {len(records) / found.cpu_s:,.0f}",
         f"  memory: {used_mb:,.0f} MB more at the peak",
         f"  after a resume in the middle: {_resumed(records, settings, found)}",
     ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from itertools import chain
 from typing import NamedTuple
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
 
-_LONGEST_KNOWN = 64  # characters of a word whose hash is remembered
+_MOST_KNOWN = 1 << 16  # words whose hashes are remembered
+_LONGEST_KNOWN = 64  # characters of such a word
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses nothing
 
 
@@ -34,7 +34,7 @@ class NGrams(NamedTuple):
 def hashed(documents: Sequence[Sequence[str]]) -> Documents:
     """The words of each document as hashes."""
     lengths = np.fromiter(map(len, documents), np.int64, len(documents))
-    words = np.fromiter(chain.from_iterable(map(_hashes, documents)), np.uint64, int(lengths.sum()))
+    words = np.fromiter(map(word_hash, chain.from_iterable(documents)), np.uint64, int(lengths.sum()))
     return Documents(words, lengths)
 
 
@@ -73,16 +73,18 @@ def ngrams(documents: Documents, n: int) -> NGrams:
     return NGrams(hashes[left[:windows] >= n], starts)
 
 
-@lru_cache(maxsize=1 << 16)
-def word_hash(word: str) -> int:
-    """64 bits of a word, the same in every process (unlike `hash`)."""
-    return _hash(word)
+class _KnownHashes(dict[str, int]):
+    """The hashes of words that came before, a bounded number of them: twice as fast to ask as an `lru_cache`."""
+
+    def __missing__(self, word: str) -> int:
+        found = int.from_bytes(blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+        if len(word) <= _LONGEST_KNOWN:  # base64 is one word, and would stay in memory
+            if len(self) >= _MOST_KNOWN:
+                self.clear()
+            self[word] = found
+        return found
 
 
-def _hash(word: str) -> int:
-    return int.from_bytes(blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
-
-
-def _hashes(document: Sequence[str]) -> Iterable[int]:
-    """A word without an end, as base64 is one, would stay in memory for as long as it is known."""
-    return map(word_hash if max(map(len, document), default=0) <= _LONGEST_KNOWN else _hash, document)
+_known = _KnownHashes()
+word_hash = _known.__getitem__
+"""64 bits of a word, the same in every process (unlike `hash`)."""
