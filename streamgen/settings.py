@@ -14,7 +14,7 @@ FilePath: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, extra={"is_file"
 """The path of a file that a stage reads; in a recipe it is relative to the recipe's own folder."""
 
 
-FunctionName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r".:.", extra={"is_function": True})]
+FunctionName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, extra={"is_function": True})]
 """A user's function as "module:function", beside the recipe or installed; what is beside it becomes a path."""
 
 StageTables: TypeAlias = Annotated[tuple[Mapping[str, Any], ...], msgspec.Meta(extra={"is_stages": True})]

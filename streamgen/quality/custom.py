@@ -7,6 +7,7 @@ from pathlib import Path
 
 from streamgen.context import StageContext
 from streamgen.engine.stage import Drop, Result
+from streamgen.errors import RecipeError
 from streamgen.functions import Function, find_function
 from streamgen.record import Record
 from streamgen.settings import FunctionName, Settings
@@ -24,8 +25,11 @@ class CustomSettings(Settings, frozen=True, kw_only=True):
     column: str | None = None
 
     def check(self) -> None:
-        """Raise RecipeError for a function that cannot be found."""
-        function_of(self.function)
+        """Raise ValueError for a function that cannot be found."""
+        try:
+            function_of(self.function)
+        except RecipeError as error:
+            raise ValueError(f"function: {error.message}") from error
 
     def reads(self) -> frozenset[str] | None:
         """The column; without one only the function knows."""

@@ -33,7 +33,7 @@ class Sketch(NamedTuple):
 class MinHashIndex:
     """Remembers texts and tells the greatest Jaccard similarity of a new one to any of them.
 
-    About 3 KB a text of 100 words. A text shorter than `shingle` words is one shingle, as is the empty text.
+    About 2 KB a text of 100 words. A text shorter than `shingle` words is one shingle, as is the empty text.
     """
 
     def __init__(self, shingle: int) -> None:

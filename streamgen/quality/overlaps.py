@@ -19,6 +19,8 @@ from streamgen.record import Value
 from streamgen.text import words
 
 _decode = msgspec.json.Decoder(dict[str, Value]).decode
+_JSON = (".jsonl", ".ndjson")
+_KINDS = (*_JSON, ".txt", ".md", "")
 _AT_ONCE = 4096  # tests that are hashed in one go
 
 
@@ -116,7 +118,10 @@ def index_of(paths: tuple[str, ...], columns: tuple[str, ...], n: int, shortest:
 
 def _tests(path: str, columns: tuple[str, ...]) -> Iterator[Case]:
     name = Path(path).name
-    is_json = ".jsonl" in name or ".ndjson" in name
+    kind = Path(name.removesuffix(".gz").removesuffix(".zst")).suffix.lower()
+    if kind not in _KINDS:
+        raise RecipeError(f"{path} is neither JSON lines nor text: known are {', '.join(filter(None, _KINDS))}")
+    is_json = kind in _JSON
     if is_json and not columns:
         raise RecipeError(f'{path} holds objects: name the columns to compare, as test_columns = ["question"]')
     for number, line in lines_of(Path(path)):

@@ -95,6 +95,13 @@ def test_a_file_that_holds_no_tests_is_refused(
         ContaminationSettings(columns=("t",), tests=(str(tmp_path / "bad.jsonl"),), test_columns=columns).check()
 
 
+@pytest.mark.parametrize("name", ["tests.json", "tests.parquet", "tests.csv.gz"])
+def test_a_file_of_another_format_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('[{"question": "a b c d e f g"}]')
+    with pytest.raises(RecipeError, match=r"neither JSON lines nor text: known are \.jsonl, \.ndjson, \.txt, \.md"):
+        ContaminationSettings(columns=("t",), tests=(str(tmp_path / name),)).check()
+
+
 def test_files_are_found_beside_the_recipe(tests: str, tmp_path: Path) -> None:
     stage = {"name": "known", "type": "contamination", "columns": ["text"], "test_columns": ["question"]}
     raw = {"source": {"type": "list", "rows": [{"text": "a"}]}, "stages": [{**stage, "tests": ["bench.jsonl"]}]}
