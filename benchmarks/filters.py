@@ -27,7 +27,7 @@ MEMBERS: tuple[Mapping[str, Value], ...] = (
     {"type": "boilerplate", "column": "text"},
     {"type": "gopher_quality", "column": "text"},
     {"type": "length", "column": "text", "min_words": 60},
-    {"type": "fineweb", "column": "text", "max_short": None},
+    {"type": "fineweb", "column": "text", "rules": ["terminal", "repeated", "breaks"]},
 )
 
 

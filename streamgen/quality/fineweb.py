@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from msgspec import Meta
 
@@ -14,10 +14,11 @@ from streamgen.settings import Settings
 from streamgen.text import text_of, words
 
 Share: TypeAlias = Annotated[float, Meta(ge=0.0, le=1.0)]
+Rule: TypeAlias = Literal["terminal", "short", "repeated", "breaks"]
 
 
 class FineWebSettings(Settings, frozen=True, kw_only=True):
-    """The paper's three rules, and the one on line breaks from its code; None turns a rule off.
+    """The paper's three rules, and the one on line breaks from its code; `rules` names those that count.
 
     A text is dropped where no more than `min_terminal` of its lines end as sentences do, where at least
     `max_repeated` of its characters are in lines that repeat an earlier one, where at least `max_short` of its lines
@@ -25,11 +26,12 @@ class FineWebSettings(Settings, frozen=True, kw_only=True):
     """
 
     column: str
-    min_terminal: Share | None = 0.12
-    max_repeated: Share | None = 0.1
-    max_short: Share | None = 0.67
+    rules: Annotated[tuple[Rule, ...], Meta(min_length=1)] = get_args(Rule)
+    min_terminal: Share = 0.12
+    max_short: Share = 0.67
     short: Annotated[int, Meta(ge=0)] = 30
-    max_breaks: Annotated[float, Meta(ge=0.0)] | None = 0.3
+    max_repeated: Share = 0.1
+    max_breaks: Annotated[float, Meta(ge=0.0)] = 0.3
 
     def reads(self) -> frozenset[str]:
         """The column."""
@@ -44,16 +46,14 @@ def fineweb(record: Record, context: StageContext[FineWebSettings]) -> Result:
 
 def fault(text: str, settings: FineWebSettings) -> str | None:
     """The first rule that the text breaks, or None."""
-    lines = lines_of(text)
+    lines, rules = lines_of(text), settings.rules
     ended = share(sum(line.endswith(TERMINAL) for line in lines), len(lines))
-    if settings.min_terminal is not None and ended <= settings.min_terminal:
+    if "terminal" in rules and ended <= settings.min_terminal:
         return "no_terminal_punctuation"
     short = share(sum(len(line) <= settings.short for line in lines), len(lines))
-    if settings.max_short is not None and short >= settings.max_short:
+    if "short" in rules and lines and short >= settings.max_short:
         return "short_lines"
-    if settings.max_repeated is not None and (again := repeated(lines).characters) and again >= settings.max_repeated:
+    if "repeated" in rules and (again := repeated(lines).characters) and again >= settings.max_repeated:
         return "repeated_lines"
-    breaks = text.strip().count("\n")
-    return (
-        "line_breaks" if settings.max_breaks is not None and breaks > settings.max_breaks * len(words(text)) else None
-    )
+    is_list = "breaks" in rules and text.strip().count("\n") > settings.max_breaks * len(words(text))
+    return "line_breaks" if is_list else None

@@ -22,7 +22,9 @@ _BULLETS = ("•", "‣", "▪", "●", "◦", "- ", "* ")
 
 
 class GopherQualitySettings(Settings, frozen=True, kw_only=True):
-    """The paper's rules with its numbers; None turns a rule off. They are made for English pages of 50 words and more.
+    """The paper's rules with its numbers, made for English pages of 50 words and more.
+
+    A rule is off with None, and in a recipe with a bound that every text keeps: 0 for a least, 1 for a greatest share.
 
     Bounds on the words and on the mean length of a word; at most so many hash signs, and so many ellipses, a word; at
     most so large a share of the lines begins with a bullet, or ends with an ellipsis; at least so large a share of
@@ -89,7 +91,7 @@ def _symbols(text: str, count: int, settings: GopherQualitySettings) -> str | No
     most = settings.max_symbols
     if most is None:
         return None
-    allowed = most * count
+    allowed = most * max(1, count)
     if text.count("#") > allowed:
         return "hash_signs"
     return "ellipses" if sum(map(text.count, _ELLIPSES)) > allowed else None

@@ -24,7 +24,7 @@ _DOCUMENT = np.uint64(0xD6E8FEB86659FD93)  # odd: tells the n-grams of different
 
 
 class GopherRepetitionSettings(Settings, frozen=True, kw_only=True):
-    """The greatest shares that pass, by the paper's table; None turns a rule off.
+    """The greatest shares that pass, by the paper's table; 1 turns a rule off, as does None.
 
     Lines and paragraphs that are repeats, by their number and by their characters; characters of the most frequent
     n-gram (`top_2` to `top_4`); characters in repeats of any n-gram (`repeated_5` to `repeated_10`), each once.

@@ -161,3 +161,24 @@ def test_each_rule_of_fineweb(text: str, why: str) -> None:
 def test_odd_and_huge_texts_are_ordinary(handler: object, settings: object) -> None:
     for text in [*ODD, "word " * 400_000, "x" * 2_000_000, "\n" * 200_000]:
         reason(handler, settings, text)  # type: ignore[arg-type]
+
+
+def test_only_the_chosen_rules_of_fineweb_count() -> None:
+    menu = "Home\nNews\nShop"
+    assert reason(fineweb, FineWebSettings(column="text"), menu) == "no_terminal_punctuation"
+    assert reason(fineweb, FineWebSettings(column="text", rules=("short", "breaks")), menu) == "short_lines"
+    assert reason(fineweb, FineWebSettings(column="text", rules=("breaks",)), menu) == "line_breaks"
+    assert reasons(fineweb, FineWebSettings(column="text", rules=("repeated",)), [menu, *ODD]) == [None] * (
+        1 + len(ODD)
+    )
+
+
+def test_bounds_that_every_text_keeps_turn_the_rules_of_gopher_off() -> None:
+    off = GopherQualitySettings(
+        column="text", min_words=0, max_words=10**9, min_mean_word=0.0, max_mean_word=1e9, max_symbols=1e9,
+        max_bullet_lines=1.0, max_ellipsis_lines=1.0, min_alphabetic=0.0, min_stop_words=0,
+    )  # fmt: skip
+    ones = {name: 1.0 for name in GopherRepetitionSettings.__struct_fields__ if name != "column"}
+    texts = [*ODD, "- #...", "a a a a a a a a", "a\n" * 9]
+    assert reasons(gopher_quality, off, texts) == [None] * len(texts)
+    assert reasons(gopher_repetition, GopherRepetitionSettings(column="text", **ones), texts) == [None] * len(texts)
