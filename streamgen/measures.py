@@ -8,10 +8,11 @@ from typing import TypeAlias
 import msgspec
 
 from streamgen.journal.store import Store
-from streamgen.metrics import Accumulator, Snapshotting
+from streamgen.metrics import Accumulator, Costly, Snapshotting
 from streamgen.record import Record, Value, decode
 
 _NOTED_RECORDS = 10_000  # a resume measures that many again at most, in some 0.2 s
+_LAG = 1.5  # a costly result is calculated anew when there are so many times the records that it is of
 
 Keep: TypeAlias = Callable[[str, int, bytes, bytes], None]
 """Takes a snapshot: the metric's name, how many records it covers, the metric's settings, its state."""
@@ -28,6 +29,7 @@ class Measures:
     ) -> None:
         self.seq = 0
         self._noted = 0
+        self._told: dict[str, tuple[int, Mapping[str, Value]]] = {}  # of how many records, and the result
         self._metrics, self._keep = metrics, keep
         self._settings = {name: msgspec.json.encode(found) for name, found in (settings or {}).items()}
 
@@ -51,9 +53,22 @@ class Measures:
                 self._keep(name, self.seq, self._settings.get(name, b""), metric.snapshot())
         self._noted = self.seq
 
+    def end(self) -> None:
+        """Write down what is measured; from now on every result is of all records."""
+        self.note()
+        self._told = {name: told for name, told in self._told.items() if told[0] == self.seq}
+
     def results(self) -> dict[str, Mapping[str, Value]]:
-        """Every metric's measures so far."""
-        return {name: metric.result() for name, metric in self._metrics.items()}
+        """Every metric's measures so far; while a run goes on, costly ones may be of two thirds of its records."""
+        return {name: self._result(name, metric) for name, metric in self._metrics.items()}
+
+    def _result(self, name: str, metric: Accumulator) -> Mapping[str, Value]:
+        seen, result = self._told.get(name, (-1, {}))
+        is_enough = seen == self.seq or (isinstance(metric, Costly) and 0 < self.seq <= _LAG * seen)
+        if not is_enough:
+            result = metric.result()
+            self._told[name] = self.seq, result
+        return result
 
     def recall(self, store: Store) -> None:
         """Go on where an earlier session stopped: from the last snapshots, and from the records behind them."""

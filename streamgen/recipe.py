@@ -155,7 +155,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             source=_part("sources", top.source, "$.source", directory) if top.source is not None else None,
             stages=tuple(_stage(stage, f"$.stages[{i}]", directory) for i, stage in enumerate(top.stages)),
             sinks=tuple(_part("sinks", sink, f"$.sinks[{i}]") for i, sink in enumerate(top.sinks)),
-            metrics=tuple(_part("metrics", metric, f"$.metrics[{i}]") for i, metric in enumerate(top.metrics)),
+            metrics=tuple(_part("metrics", part, f"$.metrics[{i}]", directory) for i, part in enumerate(top.metrics)),
             run=decode(top.run, RunSpec, "$.run"),
             controller=None if top.controller is None else _controller(top.controller),
             finish=None if top.finish is None else decode(top.finish, FinishSpec, "$.finish"),

@@ -194,7 +194,7 @@ class Run:
                 self._fail(error)
             finally:
                 self._end = self._ending()
-                self._parts.metrics.note()
+                self._parts.metrics.end()
                 if self._parts.known:
                     self._parts.known.close()  # after which it is known what could not be written
                 self._clerk.session(self._end, self.statistics())

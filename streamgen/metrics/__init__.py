@@ -35,3 +35,10 @@ class Snapshotting(Protocol):
     def restore(self, snapshot: bytes) -> None:
         """Know what another one with the same settings knew; called before the first `update`."""
         ...
+
+
+@runtime_checkable
+class Costly(Protocol):
+    """An accumulator whose `result` takes more than some milliseconds: a run that goes on asks for it seldom."""
+
+    is_costly: bool

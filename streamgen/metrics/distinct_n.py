@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from streamgen.quality.ngrams import Hashes, hashed, ngrams
+from streamgen.metrics.texts import hashes_of
+from streamgen.quality.ngrams import Hashes, ngrams
 from streamgen.record import Record, Value
 from streamgen.settings import Settings
-from streamgen.text import words
 
 _decode = msgspec.msgpack.Decoder(dict[int, tuple[int, bytes]]).decode
 
@@ -42,7 +42,7 @@ class DistinctN:
 
     def update(self, records: Sequence[Record]) -> None:
         """Take in these records; one without the column, or with fewer than n words, has no n-grams."""
-        documents = hashed([words(record.text(self._column)) for record in records])
+        documents = hashes_of(records, self._column)
         for n, sketch in self._sketches.items():
             sketch.update(ngrams(documents, n).hashes)
 
@@ -104,6 +104,18 @@ class KMinimumValues:
     def share(self) -> float | None:
         """Distinct hashes by all hashes; None where there are none."""
         return min(1.0, self.distinct() / self.total) if self.total else None
+
+    def resemblance(self, other: KMinimumValues) -> float | None:
+        """The Jaccard similarity of what both have seen; None where neither has seen anything.
+
+        It is the share of both among the k smallest hashes of either (Broder 1997, section 2): exact below k.
+        """
+        own, others = self._settled(), other._settled()
+        smallest = np.union1d(own, others)[: self._k]
+        if not len(smallest):
+            return None
+        is_common = np.isin(smallest, own, assume_unique=True) & np.isin(smallest, others, assume_unique=True)
+        return float(is_common.mean())
 
     def _take(self, hashes: Hashes) -> None:
         if len(self._smallest) == self._k:

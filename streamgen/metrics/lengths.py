@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import compress
 from math import ceil
 from typing import TypeAlias
 
 import msgspec
 
+from streamgen.metrics.texts import texts_of, words_of
 from streamgen.record import Record, Value
 from streamgen.settings import Settings
-from streamgen.text import words
 
 _EXACT_BITS = 11  # lengths below 2,048 are kept exactly, greater ones to 11 bits: at most 0.1 % too small
 _State: TypeAlias = tuple[dict[int, int], int, int | None, int | None]
@@ -44,10 +45,10 @@ class Lengths:
 
     def update(self, records: Sequence[Record]) -> None:
         """Measure these records."""
-        texts = [record.text(self._column) for record in records if self._column in record.columns]
-        self._missing += len(records) - len(texts)
-        self._words.update([len(words(text)) for text in texts])
-        self._characters.update([len(text) for text in texts])
+        here = [self._column in record.columns for record in records]
+        self._missing += here.count(False)
+        self._words.update(list(map(len, compress(words_of(records, self._column), here))))
+        self._characters.update(list(map(len, compress(texts_of(records, self._column), here))))
 
     def merge(self, other: Lengths) -> None:
         """Take in another measurement."""

@@ -133,3 +133,28 @@ def test_they_are_noted_now_and_then(bench: Bench, monkeypatch: pytest.MonkeyPat
     ]
     measures.note()
     assert bench.store.one("SELECT min(seq) FROM snapshots") == (400,)
+
+
+class Slow(Last):
+    """A metric whose result is costly: how often it was asked for."""
+
+    is_costly = True
+    asked = 0
+
+    def result(self) -> Mapping[str, object]:
+        self.asked += 1
+        return super().result()
+
+
+def test_a_costly_result_is_calculated_seldom_and_of_all_records_in_the_end() -> None:
+    slow = Slow()
+    measures = Measures({"slow": slow})
+    told = []
+    for n in range(100):
+        measures.update(RECORDS[n : n + 1])
+        told.append(measures.results()["slow"]["count"])
+    assert all(seen <= n <= 1.5 * seen for n, seen in enumerate(told, 1))
+    assert slow.asked == len(set(told)) == 10  # of 1, 2, 4, 7, 11 ... records
+    measures.end()
+    assert measures.results()["slow"]["count"] == 100
+    assert measures.results()["slow"] is measures.results()["slow"]
