@@ -312,6 +312,43 @@ def inspect(
         inspect_run(directory, "trials" if trials or best else what, number, where, traceback, best, as_json)
 
 
+@main.command("measure", short_help="Measure any data file; several side by side.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--column", "columns", multiple=True, help="The column with the texts; repeated, they are joined.")
+@click.option("--label", help="The column with the class of each row.")
+@click.option("--metrics", metavar="A,B", help="Which metrics, instead of those for any texts: streamgen list metrics.")
+@click.option("--reference", type=_RECIPE, help="A file of real rows to compare with: metrics similarity, fluency.")
+@click.option("--reference-column", help="Its column with the texts, where it has another name.")
+@click.option("--test", type=_RECIPE, help="A JSONL file of real, labelled rows to be told apart: metric tstr.")
+@click.option("--json", "as_json", is_flag=True, help="Print the measures as JSON on standard output.")
+def measure_command(
+    files: tuple[Path, ...],
+    columns: tuple[str, ...],
+    label: str | None,
+    metrics: str | None,
+    reference: Path | None,
+    reference_column: str | None,
+    test: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure the texts of each FILE, whoever made it: lengths, duplicates, diversity, readability, personal data.
+
+    JSON lines, JSON, CSV, TSV, text (each also .gz and .zst), Parquet, Arrow, a folder of them as Hugging Face
+    datasets lays it out, or a run's directory. Columns are chosen by their names where none is given. A file is read
+    once, and memory does not grow with it.
+    """
+    with told():
+        from streamgen.command_measure import measure_files
+        from streamgen.measuring import Wish
+
+        chosen = tuple(name for name in (metrics or "").replace(" ", "").split(",") if name)
+        wish = Wish(
+            columns=columns, label=label, metrics=chosen, reference=str(reference) if reference else None,
+            reference_column=reference_column, test=str(test) if test else None,
+        )  # fmt: skip
+        measure_files(files, wish, as_json=as_json)
+
+
 @main.command("list", short_help="Show what a recipe can name, and its settings.")
 @click.argument("group", type=click.Choice(_GROUPS), default="stages")
 @click.argument("name", required=False)
