@@ -20,14 +20,15 @@ _State = tuple[int, tuple[int, int, int, int], dict[str, SpreadState]]
 _decode = msgspec.msgpack.Decoder(_State).decode
 
 _SENTENCE = re.compile(r"[^\s.!?][.!?]+(?=[\s\"')\]]|$)")
+_LONGEST = 60  # letters of a word that are looked at: a cache must not fill with what only looks like words
 _VOWELS = re.compile(r"[aeiouy]+")
 _SILENT = re.compile(  # an e that is written and not said
     r"(?<![aeiouy])(?:(?<!.[^aeiouys]l)(?<!^[^aeiou])e|(?<![cgsxz])(?<![cs]h)(?<!.[^aeiouys]l)es|(?<![td])ed)$"
     r"|[^aeiouyl]e(?:ly|less|ful|ment)s?$"
 )
 _APART = re.compile(  # neighbours that are two syllables
-    r"(?<![tscgx])ia|(?<![tscgxlnv])io(?!u[^s])|(?<=[td])iou|(?<=[^aeioutscgx])ie[rt](?!s?$)|(?<=sc)ie|iu|(?<![gqs])ua"
-    r"|uou|(?<![p])eo(?!us)|[aeouy]i(?=ng)|ea(?=t[eio])|(?<=r)ea(?=l)|(?<=id)ea|[^aeiouy]sm$|(?<=[^aeiou])yi"
+    r"(?<![tscgx])ia|(?<![tscgxlnv])io(?!u[^s])|(?<=[td])iou|(?<=[^aeioutscgx])ier(?!s?$)"
+    r"|ie(?=t(?:y|s?$))|oe(?=[tm])|^[^aeiou]io|(?<=sc)ie|iu|(?<![gqs])ua|uou|(?<![p])eo(?!us)|[aeouy]i(?=ng)|ea(?=t[eio])|(?<=r)ea(?=l)|(?<=id)ea|[^aeiouy]sm$|(?<=[^aeiou])yi"
 )
 
 
@@ -113,7 +114,10 @@ def measured(text: str, words: Sequence[str]) -> Text:
     ends = len(_SENTENCE.findall(text))
     rest = text.rstrip()[-3:]
     sentences = ends + (not any(mark in rest for mark in ".!?"))
-    return Text(max(1, sentences), len(words), sum(map(syllables, words)), sum(map(len, words)))
+    characters = sum(map(len, words))
+    if characters > _LONGEST and max(map(len, words)) > _LONGEST:
+        words = [word[:_LONGEST] for word in words]
+    return Text(max(1, sentences), len(words), sum(map(syllables, words)), characters)
 
 
 @lru_cache(maxsize=1 << 16)

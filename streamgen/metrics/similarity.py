@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import Meta
 
 from streamgen.control.hashing import Features, Floats, vectors
+from streamgen.control.vendi import product
 from streamgen.metrics.distinct_n import KMinimumValues
 from streamgen.metrics.reference import reference_texts
 from streamgen.metrics.spread import Spread, State
@@ -73,7 +74,7 @@ class Similarity:
         texts = [text for text in texts_of(records, settings.column) if text.strip()]
         for start in range(0, len(texts), _CHUNK):
             own = vectors(texts[start : start + _CHUNK], settings.dimensions, settings.features)
-            self._count((own @ self._references).max(axis=1))
+            self._count(product(own, self._references).max(axis=1))
 
     def merge(self, other: Similarity) -> None:
         """Take in another measurement."""

