@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "novelty": ("benchmarks.novelty:command", "new texts a second against a pool of 10,000, by ROUGE-L"),
     "block": ("benchmarks.block:command", "how long a learning controller holds up the event loop at a time"),
+    "metrics": ("benchmarks.metrics:command", "what the metrics cost a record, and their memory at a million records"),
     "tuning": ("benchmarks.tuning.command:command", "agents beside Optuna and CMA-ES on simulated tuning problems"),
     "closed_loop": ("benchmarks.closed_loop.command:command", "agents tune a local model on a real task, equal tokens"),
     "meta_training": (

@@ -19,7 +19,7 @@ _State = tuple[int, tuple[int, int, int, int], dict[str, SpreadState]]
 
 _decode = msgspec.msgpack.Decoder(_State).decode
 
-_SENTENCE = re.compile(r"[^\s.!?][.!?]+(?=[\s\"')\]]|$)")
+_SENTENCE = re.compile(r"[.!?]+(?=[\s\"')\]]|$)")
 _LONGEST = 60  # letters of a word that are looked at: a cache must not fill with what only looks like words
 _VOWELS = re.compile(r"[aeiouy]+")
 _SILENT = re.compile(  # an e that is written and not said

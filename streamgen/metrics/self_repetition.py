@@ -18,6 +18,8 @@ from streamgen.settings import Settings
 Counts: TypeAlias = NDArray[np.int64]
 _State: TypeAlias = tuple[int, bytes, bytes]
 
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd: n-grams of two documents are taken for one with a probability of 2^-64
+
 _decode = msgspec.msgpack.Decoder(dict[int, _State]).decode
 
 
@@ -134,10 +136,7 @@ class SampledCounts:
 def _once_each(found: NGrams, documents: int) -> Hashes:
     """The n-grams without those that the same document has already."""
     ends = np.append(found.starts[1:], len(found.hashes))
-    document = np.repeat(np.arange(documents), ends - found.starts)
-    order = np.lexsort((found.hashes, document))
-    hashes, document = found.hashes[order], document[order]
-    is_first = np.ones(len(hashes), bool)
-    is_first[1:] = (hashes[1:] != hashes[:-1]) | (document[1:] != document[:-1])
-    first: Hashes = hashes[is_first]
-    return first
+    document = np.repeat(np.arange(documents, dtype=np.uint64), ends - found.starts)
+    _, first = np.unique(found.hashes + document * _FACTOR, return_index=True)
+    once: Hashes = found.hashes[first]
+    return once
