@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import exp
 from typing import Annotated
 
@@ -26,7 +26,7 @@ class FluencySettings(Settings, frozen=True, kw_only=True):
     """The column; `reference`, a file of real texts, its column (the same where not given), the model's `n`.
 
     `most` texts of the reference are read. `score` is the name in the provenance of the mean log-probability that the
-    generator gave its own tokens, where the recipe keeps it.
+    generator gave its own tokens, alone or behind a stage's name and a dot (the last of these).
     """
 
     column: str
@@ -57,7 +57,7 @@ class Fluency:
     def update(self, records: Sequence[Record]) -> None:
         """Take in these records; one without a word has no perplexity."""
         self._records += len(records)
-        scores = (number_of(record.meta.scores.get(self._settings.score)) for record in records)
+        scores = (number_of(_score(record.meta.scores, self._settings.score)) for record in records)
         self._own.update(score for score in scores if score is not None)
         texts = [words for words in words_of(records, self._settings.column) if words]
         if self._model is None or not texts:
@@ -100,6 +100,13 @@ class Fluency:
 
     def _spreads(self) -> tuple[Spread, Spread, Spread]:
         return self._logs, self._each, self._own
+
+
+def _score(scores: Mapping[str, float], name: str) -> float | None:
+    if name in scores:
+        return scores[name]
+    of_stages = [score for own, score in scores.items() if own.endswith(f".{name}")]
+    return of_stages[-1] if of_stages else None
 
 
 def _model(settings: FluencySettings) -> NGramModel | None:

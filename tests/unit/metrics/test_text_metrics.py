@@ -117,7 +117,9 @@ def test_a_reference_without_the_column_names_what_there_is(real: Callable[..., 
 
 def test_the_generators_own_log_probability_is_told_without_a_reference() -> None:
     metric = Fluency(FluencySettings(column="text"))
-    metric.update([Record("0", {"text": "x"}).scored("logprob", -1.5), Record("1", {"text": "y"})])
+    named = Record("0", {"text": "x"}).scored("logprob", -2.5).scored("a.logprob", -9)
+    staged = Record("1", {"text": "x"}).scored("a.logprob", -9).scored("answer.logprob", -0.5)
+    metric.update([named, staged, Record("2", {"text": "y"})])
     result = metric.result()
     assert (result["perplexity"], result["log_probability"]["mean"], result["log_probability"]["without"]) == (
         None,
