@@ -21,6 +21,7 @@ from streamgen.report.text import number
 _ROWS = 24  # of one object within a metric
 _LIST = 12
 _CELL = 60  # characters
+_QUANTILES = "  p5, p50, p95"
 
 
 def measure_files(files: Sequence[Path], wish: Wish, *, as_json: bool) -> None:
@@ -49,7 +50,7 @@ def _measured(path: Path, wish: Wish, as_json: bool) -> Measured:
 def table(measured: Sequence[Measured]) -> Table:
     """A column for each file, a row for each measure, headed by the metric's name."""
     rows = Table(box=None, header_style="dim", pad_edge=False)
-    rows.add_column("measure")
+    rows.add_column("measure", overflow="fold")
     for one in measured:
         rows.add_column(plain(one.file, 200), justify="right", overflow="fold")
     _add(rows, "records", [f"{one.records:,}" for one in measured])
@@ -60,7 +61,8 @@ def table(measured: Sequence[Measured]) -> Table:
         cells = [dict(cells_of(one.metrics.get(metric, {}))) for one in measured]
         rows.add_row(Text(f"\n{metric}", "bold"))
         for name in dict.fromkeys(name for found in cells for name in found):
-            _add(rows, f"  {name}", [found.get(name, "-") for found in cells])
+            shown = f"  {_QUANTILES}" if name.endswith(_QUANTILES) else f"  {name}"
+            _add(rows, shown, [found.get(name, "-") for found in cells])
     return rows
 
 
@@ -72,7 +74,7 @@ def cells_of(value: Value, name: str = "") -> Iterator[tuple[str, str]]:
     """
     if isinstance(value, Mapping):
         if {"mean", "p50", "p5", "p95"} <= value.keys():
-            yield name, _spread(value)
+            yield from _spread(value, name)
             value = {key: value[key] for key in value if key not in _OF_SPREAD}
         yield from _inside(value, name)
     elif isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value):
@@ -92,12 +94,12 @@ def _inside(items: Mapping[str, Value], name: str) -> Iterator[tuple[str, str]]:
         yield from cells_of(item, f"{name}.{key}" if name else str(key))
 
 
-def _spread(value: Mapping[str, Value]) -> str:
-    if not value.get("count"):
-        return "-"
-    return (
-        f"{number(value['mean'])} (p5 {number(value['p5'])}, median {number(value['p50'])}, p95 {number(value['p95'])})"
-    )
+def _spread(value: Mapping[str, Value], name: str) -> Iterator[tuple[str, str]]:
+    """The mean, and beneath it where the middle nine tenths lie, with the median."""
+    yield name, number(value["mean"])
+    if value["mean"] is not None:
+        quantiles = (number(value[quantile]) for quantile in ("p5", "p50", "p95"))
+        yield f"{name}{_QUANTILES}", ", ".join(quantiles)
 
 
 def _shown(value: Value) -> str:

@@ -130,6 +130,8 @@ def test_files_stand_side_by_side(tmp_path: Path) -> None:
     assert lines["column"] == ["text", "answer"]
     assert lines["distinct"] == ["300", "1"]
     assert lines["counts.even"] == ["150", "-"]
+    assert lines["words"] == ["5", "3"]
+    assert lines["p5, p50, p95"] == ["5,", "5,", "5", "3,", "3,", "3"]
     assert "\x1b" not in result.stdout
 
 
