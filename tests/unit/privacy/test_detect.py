@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from streamgen.privacy.detect import Kind, detect, luhn, mod97
+from streamgen.privacy.checksums import luhn, mod97
+from streamgen.privacy.detect import KINDS, Kind, Span, detect, detect_all
 
 
 def found(text: str) -> list[tuple[str, Kind]]:
@@ -27,6 +28,15 @@ def found(text: str) -> list[tuple[str, Kind]]:
         ("01.84.17.61.18", "01.84.17.61.18", "phone"),
         ("Tel. 030/1234567", "030/1234567", "phone"),
         ("Phone:9498777106", "9498777106", "phone"),
+        ("lives at 370 3911 Fourth Avenue", "3911 Fourth Avenue", "address"),
+        ("Bahnhofstraße 12a, Bonn", "Bahnhofstraße 12a", "address"),
+        ("SSN 054-28-6917.", "054-28-6917", "ssn"),
+        ("mac 00:1A:2b:3c:4D:5e", "00:1A:2b:3c:4D:5e", "mac"),
+        ("born on 12/03/1990.", "12/03/1990", "birth_date"),
+        ("DOB: March 3rd, 1990", "March 3rd, 1990", "birth_date"),
+        ("id AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE", "secret"),
+        ('"password": "hunter2000"', "hunter2000", "secret"),
+        ("a eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2ln b", "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2ln", "jwt"),
     ],
 )
 def test_each_form_is_found_with_its_exact_span(text: str, value: str, kind: Kind) -> None:
@@ -46,7 +56,13 @@ def test_each_form_is_found_with_its_exact_span(text: str, value: str, kind: Kin
         "price 1,234,567.89 or $5550123",
         "pi is 3.14159265358979",
         "order 20240115123456",
-        "lives at 370 3911 Fourth Avenue",
+        "my account is 12345678 since 2019",
+        "version 10.2.3.4.5 and 1.2.3",
+        "see https://example.org/item/5551234567 and https://x.com",
+        "000-12-3456, 666-12-3456, 912-12-3456 and 123-00-4567",
+        "password: required, token: none",
+        "born free, 12/03/1990",
+        "1990 Dodge drives well",
         "1 2 3 4 5 6 7 8",
         "100 200 300, 10 000 000, 00000000",
         "0.123456789",
@@ -75,6 +91,62 @@ def test_only_the_kinds_that_are_asked_for_are_found() -> None:
 @pytest.mark.parametrize("text", ["a.a@" * 20_000, "1" * 100_000, "a@" + "a-" * 50_000, "+1 (0)" * 10_000])
 def test_hostile_texts_hold_no_personal_data_and_end(text: str) -> None:
     assert all(len(value) < 100 for value, _ in found(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("(see https://example.org/a?b=c).", "https://example.org/a?b=c"),
+        ("www.example.org!", "www.example.org"),
+        ("https://bücher.example/", "https://bücher.example/"),
+    ],
+)
+def test_punctuation_behind_a_url_is_no_part_of_it(text: str, url: str) -> None:
+    assert [text[start:end] for start, end, _ in detect(text, ["url"])] == [url]
+
+
+def test_a_private_key_is_found_whole_and_cut_off() -> None:
+    key = "-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: AES-128\nabc\n-----END RSA PRIVATE KEY-----"
+    assert found(f"a {key} b") == [(key, "pem")]
+    assert found(key[:50]) == [(key[:50], "pem")]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("NHS number 943 476 5919", ["943 476 5919"]),
+        ("NHS number 943 476 5918", []),
+        ("943 476 5919", []),
+        ("CPF: 390.533.447-05", ["390.533.447-05"]),
+    ],
+)
+def test_a_national_id_needs_its_name_and_its_check_digit(text: str, values: list[str]) -> None:
+    assert [text[start:end] for start, end, _ in detect(text, ["national_id"])] == values
+
+
+def test_many_texts_have_their_spans_each() -> None:
+    assert detect_all(["", "jo@example.org"]) == [[], [Span(0, 14, "email")]]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a.a@",
+        "1",
+        "+1 (0)",
+        "a-",
+        "1:",
+        "-----BEGIN PRIVATE KEY-----",
+        "eyJa.",
+        "http://",
+        "12 A ",
+        "born 1/",
+        "nhs 1 ",
+        "A",
+    ],
+)
+def test_a_megabyte_of_hostile_text_ends(piece: str) -> None:
+    detect(piece * (1_000_000 // len(piece)), KINDS)
 
 
 def test_one_wrong_digit_breaks_a_checksum() -> None:
