@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "benchmarks.meta_training:command",
         "teaches the policy of the agent reinforce, from scratch",
     ),
+    "pii": ("benchmarks.pii:command", "recall, precision and speed of the detectors of personal data"),
     "table": ("benchmarks.table:command", "the table, the targets and the chart of what `run` has measured"),
 }
 """Name -> (module:function, what it measures). The function gets the arguments behind the name."""
