@@ -7,35 +7,10 @@ import re
 from streamgen.privacy.form import Form, contains
 
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.?"
-# What an address of one of the three forms holds.
-_STREETS: tuple[str, ...] = (
-    " St",
-    " Ave",
-    " Road",
-    " Rd",
-    " Boulevard",
-    " Blvd",
-    " Lane",
-    " Ln",
-    " Drive",
-    " Dr",
-    " Court",
-)
-_STREETS += (
-    " Ct",
-    " Sq",
-    " Terrace",
-    " Highway",
-    " Hwy",
-    "straße",
-    "strasse",
-    "str.",
-    "gasse",
-    "weg",
-    "platz",
-    "allee",
-)
-_STREETS += (" Box", "Postfach")
+_ENDINGS = "St Ave Road Rd Boulevard Blvd Lane Ln Drive Dr Court Ct Sq Terrace Highway Hwy Box"
+_GERMAN = "straße strasse str. gasse weg platz allee Postfach"
+_STREETS = (*(f" {word}" for word in _ENDINGS.split()), *_GERMAN.split())
+"""One of these stands in every address that is found."""
 
 BIRTH_DATE = Form(
     contains("born", "birth", "dob", "d.o.b", "geboren", "né"),
