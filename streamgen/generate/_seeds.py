@@ -19,7 +19,7 @@ _WORD_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[_\-
 def seeds_by_class(path: str, text: str, label: str) -> dict[str, tuple[str, ...]]:
     """The file's texts under their labels, both in file order. Raises RecipeError, naming the line."""
     classes: dict[str, list[str]] = {}
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(seed_lines(path), 1):
         if line.strip():
             row = _row(line, text, label, f"{path}, line {number}")
             classes.setdefault(str(row[label]), []).append(str(row[text]).strip())
@@ -28,7 +28,8 @@ def seeds_by_class(path: str, text: str, label: str) -> dict[str, tuple[str, ...
     return {name: tuple(texts) for name, texts in classes.items()}
 
 
-def _lines(path: str) -> list[bytes]:
+def seed_lines(path: str) -> list[bytes]:
+    """The lines of a file of seeds. Raises RecipeError where it cannot be read."""
     try:
         return Path(path).read_bytes().splitlines()
     except OSError as error:

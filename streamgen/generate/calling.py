@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
 from streamgen.context import Context
 from streamgen.errors import RecipeError
-from streamgen.llm.model import Sampling
+from streamgen.llm.model import Response, Sampling
 from streamgen.record import Value
 from streamgen.settings import FilePath, Settings
 
@@ -84,6 +84,18 @@ class CallingSettings(SamplingSettings, frozen=True, kw_only=True):
         from streamgen.llm.shape import shape_of
 
         return frozenset(shape_of(self.schema).properties)
+
+
+async def answered(asked: Awaitable[Response]) -> Response:
+    """The response; one without text where the model had nothing to say, which is no failure of the call."""
+    from streamgen.llm.retry import CallError, Kind
+
+    try:
+        return await asked
+    except CallError as error:
+        if error.kind is not Kind.EMPTY:
+            raise
+        return Response("", usage=error.usage)
 
 
 _KEPT = 64

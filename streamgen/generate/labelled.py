@@ -15,10 +15,9 @@ from streamgen.engine.stage import Drop, Result
 from streamgen.generate._labelled_prompts import Order, conversation, list_prompt, rewriting
 from streamgen.generate._lines import Cleaned, clean_lines
 from streamgen.generate._seeds import in_words, seeds_by_class
-from streamgen.generate.calling import sampling
+from streamgen.generate.calling import answered, sampling
 from streamgen.generate.labelled_settings import WITHOUT_SEEDS, LabelledSettings, Weights
 from streamgen.llm.model import Response
-from streamgen.llm.retry import CallError, Kind
 from streamgen.record import Record
 
 __all__ = ["LabelledSettings", "draw", "labelled"]
@@ -116,12 +115,7 @@ async def _cleaned(
 ) -> Cleaned:
     """The texts of the answer, without those that the prompt showed. `quoted`: the prompt ended with a quote."""
     settings = context.settings
-    try:
-        response = await asked
-    except CallError as error:
-        if error.kind is not Kind.EMPTY:
-            raise
-        response = Response("")
+    response = await answered(asked)
     seeds = seeds_by_class(settings.seeds, settings.text, settings.label).get(order.label, ())
     text = f'"{response.text}' if quoted and response.text else response.text
     is_cut = response.finish_reason == "length"

@@ -1,89 +1,35 @@
 """New tasks from seed tasks: Self-Instruct (Wang et al. 2023, arXiv 2212.10560), one task a ticket.
 
-As in the paper a new instruction is asked for with instructions of people and of the model in the context, sifted by
-form and by ROUGE-L against all there are, and then given an input and an output. Unlike there, the input always comes
-first: the paper's other order, for classification tasks only, keeps a model from favouring one label.
+As in the paper a new instruction is asked for with instructions of people and of the model in the context, and sifted
+by form and by ROUGE-L against all there are before anything else is paid for. Then the model says whether it is a task
+of classification, and gives it an input and an output: the output first where it is one, so that no label is favoured.
 """
 
 from __future__ import annotations
 
-import re
-import string
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 from random import Random
-from typing import Annotated, Literal, NamedTuple
-
-import msgspec
-from msgspec import Meta
 
 from streamgen.context import Context
 from streamgen.engine.stage import Drop, Keep, Memory, Result, forget
-from streamgen.errors import RecipeError
-from streamgen.generate.calling import CallingSettings, sampling
+from streamgen.generate._instances import Instance, Sifted, read_instances
+from streamgen.generate._instructions import fault, first_instruction, is_cut
+from streamgen.generate._seed_tasks import Seed, Task, read_seeds
+from streamgen.generate._self_instruct_prompts import (
+    input_first_prompt,
+    instruction_prompt,
+    kind_prompt,
+    output_first_prompt,
+    structured_prompt,
+)
+from streamgen.generate.calling import answered, sampling
+from streamgen.generate.self_instruct_settings import SelfInstructSettings
 from streamgen.llm.model import Response
-from streamgen.quality.length import outside
 from streamgen.quality.rouge import RougePool
 from streamgen.record import Record
-from streamgen.settings import FilePath
 from streamgen.text import words
 
-# What a language model cannot see or do, from the paper's list.
-BANNED = ("image", "images", "graph", "graphs", "picture", "pictures", "file", "files", "map", "maps", "draw", "plot")
-
-_NEXT_ITEM = re.compile(r"\n\s*\d+\s*[.)]\s")
-_PREAMBLE = re.compile(r"\A\s*(?:sure|here|certainly|of course|ok(?:ay)?|absolutely)\b[^\n]*\n+", re.IGNORECASE)
-_LEAD = re.compile(r"\A\s*(?:\d+\s*[.):]\s*)?(?:\W*(?:new\s+)?(?:task|instruction)\s*\d*\**\s*:[\s*]*)?", re.IGNORECASE)
-_INSTANCE = re.compile(r"\A\s*(?:Input:)?(.*?)^\s*Output:(.*)\Z", re.DOTALL | re.MULTILINE | re.IGNORECASE)
-_NEXT_TASK = re.compile(r"\n\s*(?:Task|Instruction):", re.IGNORECASE)
-_NEXT_INPUT = re.compile(r"\n\s*Input:", re.IGNORECASE)
-_NO_INPUT = re.compile(r"[<(\[]?\s*(?:no ?input|none|n/?a|empty)?\s*[>)\]]?\.?", re.IGNORECASE)
-
-
-class Task(NamedTuple):
-    """An instruction with an input, which may be empty, and the output that fits."""
-
-    instruction: str
-    input: str
-    output: str
-
-
-class SelfInstructSettings(CallingSettings, frozen=True, kw_only=True):
-    """`seeds` is a JSONL file with `instruction` and `input`, `output` (or `instances`, a list of these) a line.
-
-    `method` "completion" continues a raw list, as the paper did with a model that was not tuned; "chat" asks for it.
-    `from_seeds` and `from_pool` instructions stand in the context, and `instances` seeds when the output is made.
-    With a `schema` of an object (method "chat") its properties are asked for, and become columns, in place of input and
-    output.
-    """
-
-    seeds: FilePath
-    method: Literal["chat", "completion"] = "chat"
-    from_seeds: Annotated[int, Meta(ge=1, le=50)] = 6
-    from_pool: Annotated[int, Meta(ge=0, le=50)] = 2
-    instances: Annotated[int, Meta(ge=1, le=20)] = 3
-    threshold: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.7
-    min_words: Annotated[int, Meta(ge=1)] = 4
-    max_words: Annotated[int, Meta(ge=1)] = 150
-    banned: tuple[str, ...] = BANNED
-    banned_starts: tuple[str, ...] = ("write a program",)
-
-    def check(self) -> None:
-        """Raise ValueError for seeds that cannot be read and for bounds that nothing passes."""
-        if self.min_words > self.max_words:
-            raise ValueError(f"min_words: {self.min_words} is above max_words = {self.max_words}")
-        self.check_columns()
-        if self.schema is not None and (self.method != "chat" or "instruction" in self.properties()):
-            raise ValueError('schema: it goes with method = "chat", and has no property `instruction`')
-        try:
-            read_tasks(self.seeds)
-        except RecipeError as error:
-            raise ValueError(f"seeds: {error}") from None
-
-    def writes(self) -> frozenset[str]:
-        """The columns of a task."""
-        return frozenset(Task._fields) if self.schema is None else self.properties() | {"instruction"}
+__all__ = ["SelfInstruct", "SelfInstructSettings"]
 
 
 class SelfInstruct:
@@ -97,34 +43,33 @@ class SelfInstruct:
     """
 
     def __init__(self, settings: SelfInstructSettings) -> None:
-        self._seeds = read_tasks(settings.seeds)
+        self._seeds = read_seeds(settings.seeds)
         self._made: list[str] = []
         self.keep: Keep = forget
         self._own: dict[str, str] = {}  # a record that was cut off comes again, and is no copy of itself
         self._pool = RougePool()
-        for task in self._seeds:
-            self._pool.add(task.instruction)
+        for seed in self._seeds:
+            self._pool.add(seed.task.instruction)
 
     async def __call__(self, record: Record, context: Context[SelfInstructSettings]) -> Result:
-        """The record with a new task. Drops: too_short, too_long, banned, truncated, not_novel, malformed."""
-        shown = self._shown(context.settings, context.rng)
-        response = await _ask(
-            context, instruction_prompt(shown, context.settings.method), ("\n\n", f"\n{len(shown) + 2}.")
-        )
+        """The record with a new task, or several.
+
+        Drops an instruction as empty, refusal, too_short, too_long, banned, punctuation, non_english, truncated or
+        not_novel, and one without a usable instance as malformed, no_output, output_is_input, unfinished, refusal,
+        contradictory, echo or truncated.
+        """
+        settings = context.settings
+        shown = self._shown(settings, context.rng)
+        response = await _ask(context, instruction_prompt(settings.wording, shown, settings.method), ("\n",))
         instruction = first_instruction(response)
         if self._own.get(record.id) != instruction:
-            if reason := self._reason(response, instruction, context.settings):
+            if reason := self._reason(response, instruction, settings):
                 return Drop(reason)
             self._add(instruction)
             self.keep(record.id, instruction.encode("utf-8", "surrogatepass"))
-        examples = context.rng.sample(self._seeds, min(context.settings.instances, len(self._seeds)))
-        if context.settings.schema is not None:
-            return await _structured(record, context, examples, instruction)
-        response = await _ask(context, instance_prompt(examples, instruction, context.settings.method), ("\nTask:",))
-        if response.finish_reason == "length":
-            return Drop("truncated")
-        task = instance(instruction, response.text)
-        return record.with_columns(task._asdict()) if task else Drop("malformed")
+        if settings.schema is not None:
+            return await _structured(record, context, self._examples(context, any_kind=True), instruction)
+        return await self._completed(record, context, instruction)
 
     def recall(self, memories: Sequence[Memory]) -> None:
         """Take the instructions of earlier sessions into the pool."""
@@ -145,7 +90,7 @@ class SelfInstruct:
         """The instructions of a prompt; seeds stand in where the pool is not yet filled, as in the paper."""
         made = rng.sample(self._made, min(settings.from_pool, len(self._made)))
         wanted = settings.from_seeds + settings.from_pool - len(made)
-        shown = made + [task.instruction for task in rng.sample(self._seeds, min(wanted, len(self._seeds)))]
+        shown = made + [seed.task.instruction for seed in _drawn(self._seeds, wanted, rng)]
         rng.shuffle(shown)
         return shown
 
@@ -153,16 +98,79 @@ class SelfInstruct:
         """Why the instruction is not taken, None where it is."""
         if reason := fault(instruction, settings):
             return reason
-        if response.finish_reason == "length" and not _NEXT_ITEM.search(response.text):
+        if is_cut(response):
             return "truncated"
         return "not_novel" if self._pool.greatest(instruction, settings.threshold) >= settings.threshold else None
 
+    async def _completed(
+        self, record: Record, context: Context[SelfInstructSettings], instruction: str
+    ) -> Record | list[Record] | Drop:
+        settings = context.settings
+        output_first = settings.order == "output_first"
+        if settings.order == "by_kind":
+            output_first = await self._is_classification(context, instruction)
+            kind = "classification" if output_first else "generation"
+            record = record.with_meta(verdicts={**record.meta.verdicts, context.stage: kind})
+        found = await self._instances(context, instruction, output_first)
+        if not found.instances:
+            return Drop(found.reasons[0])
+        most = min(settings.most_instances, len(found.instances))
+        taken = context.rng.sample(found.instances, most)
+        records = [record.with_columns({"instruction": instruction, **instance._asdict()}) for instance in taken]
+        return records[0] if settings.most_instances == 1 else records
 
-async def _ask(context: Context[SelfInstructSettings], prompt: str, stop: tuple[str, ...]) -> Response:
+    async def _is_classification(self, context: Context[SelfInstructSettings], instruction: str) -> bool:
+        """Whether the model says so; any answer but yes means no, as in the authors' code."""
+        settings = context.settings
+        wanted = settings.kind_examples
+        examples = [
+            seed
+            for kind in (True, False)
+            for seed in _drawn([seed for seed in self._seeds if seed.is_classification is kind], wanted, context.rng)
+        ]
+        context.rng.shuffle(examples)
+        prompt = kind_prompt(settings.wording, examples, instruction, settings.method)
+        response = await _ask(context, prompt, ("\n",), max_tokens=8)
+        return words(response.text[:100])[:1] == ["yes"]
+
+    async def _instances(self, context: Context[SelfInstructSettings], instruction: str, output_first: bool) -> Sifted:
+        settings = context.settings
+        examples = self._examples(context, output_first)
+        prompt = output_first_prompt if output_first else input_first_prompt
+        response = await _ask(context, prompt(settings.wording, examples, instruction, settings.method), ("\nTask:",))
+        found = read_instances(
+            response.text,
+            output_first=output_first,
+            begun=settings.method == "completion",
+            cut=response.finish_reason == "length",
+        )
+        return _without_echoes(found, examples)
+
+    def _examples(
+        self, context: Context[SelfInstructSettings], output_first: bool = False, *, any_kind: bool = False
+    ) -> list[Task]:
+        """Seeds for the instance's prompt: of classification where the output comes first, else of all others."""
+        fitting = [seed for seed in self._seeds if any_kind or (seed.is_classification or False) is output_first]
+        return [seed.task for seed in _drawn(fitting or self._seeds, context.settings.instances, context.rng)]
+
+
+def _drawn(seeds: Sequence[Seed], wanted: int, rng: Random) -> list[Seed]:
+    return rng.sample(seeds, min(wanted, len(seeds)))
+
+
+def _without_echoes(found: Sifted, examples: Sequence[Task]) -> Sifted:
+    """Without the instances that repeat one of the prompt."""
+    shown = {Instance(task.input, task.output) for task in examples}
+    kept = [instance for instance in found.instances if instance not in shown]
+    return Sifted(kept, found.reasons if len(kept) == len(found.instances) else [*found.reasons, "echo"])
+
+
+async def _ask(context: Context[SelfInstructSettings], prompt: str, stop: tuple[str, ...], **more: int) -> Response:
+    """The answer; `more` goes before the settings, as a short answer needs no more than that."""
     settings = context.settings
     if settings.method == "chat":
-        return await context.chat(settings.model, prompt, **sampling(context))
-    return await context.complete(settings.model, prompt, **{"stop": stop, **sampling(context)})
+        return await answered(context.chat(settings.model, prompt, **{**sampling(context), **more}))
+    return await answered(context.complete(settings.model, prompt, **{"stop": stop, **sampling(context), **more}))
 
 
 async def _structured(
@@ -172,111 +180,9 @@ async def _structured(
 
     settings = context.settings
     assert settings.schema is not None
-    prompt = f"{_worked(examples)}Task: {instruction}\n\nGive what belongs to the last task, as JSON."
+    prompt = structured_prompt(settings.wording, examples, instruction)
     try:
         answer = await context.structured(settings.model, prompt, settings.schema, **sampling(context))
     except CutUnfit:
         return Drop("truncated")
     return record.with_columns({**answer.value, "instruction": instruction})
-
-
-def _worked(examples: Sequence[Task]) -> str:
-    return "".join(
-        f"Task: {task.instruction}\nInput: {task.input or '(none)'}\nOutput: {task.output}\n\n" for task in examples
-    )
-
-
-def instruction_prompt(shown: Sequence[str], method: str) -> str:
-    """A numbered list of tasks that wants to be continued."""
-    listed = "".join(f"{number}. {' '.join(text.split())}\n" for number, text in enumerate(shown, 1))
-    if method == "completion":
-        return f"A list of varied tasks for a language model:\n{listed}{len(shown) + 1}."
-    return (
-        f"Here are tasks that were given to a language model:\n{listed}\n"
-        "Write one more task of another kind, which can be solved with text alone. Answer with the task only."
-    )
-
-
-def instance_prompt(examples: Sequence[Task], instruction: str, method: str) -> str:
-    """Worked tasks, and the new one without its input and output."""
-    shown = _worked(examples)
-    if method == "completion":
-        return (
-            f"Each task with an input, where it needs one, and the right output.\n\n{shown}Task: {instruction}\nInput:"
-        )
-    return (
-        f"Each task below has an input, where it needs one, and the right output.\n\n{shown}Task: {instruction}\n\n"
-        "Complete the last task in the same form: a line `Input: ...`, or `Input: (none)`, and then `Output: ...`."
-    )
-
-
-def first_instruction(response: Response) -> str:
-    """The first task that was written, in one line."""
-    text = _PREAMBLE.sub("", response.text)
-    return " ".join(_LEAD.sub("", _NEXT_ITEM.split(text.lstrip())[0]).split())
-
-
-def fault(instruction: str, settings: SelfInstructSettings) -> str | None:
-    """The rule of form that an instruction breaks, or None.
-
-    >>> fault("Draw a map of the moon", SelfInstructSettings(model="m", seeds="s.jsonl"))
-    'banned'
-    """
-    found = words(instruction)
-    if reason := outside(len(found), settings.min_words, settings.max_words):
-        return reason
-    text = f" {' '.join(found)} "
-    if any(f" {' '.join(words(phrase))} " in text for phrase in settings.banned):
-        return "banned"
-    if any(text.startswith(f" {' '.join(words(start))} ") for start in settings.banned_starts):
-        return "banned"
-    return "malformed" if instruction[0] in string.punctuation else None
-
-
-def instance(instruction: str, text: str) -> Task | None:
-    """The task with the input and the output that were written; None where there is no output, or it is the input."""
-    match = _INSTANCE.match(_NEXT_TASK.split(text)[0])
-    if match is None:
-        return None
-    given, output = match[1].strip(), _NEXT_INPUT.split(match[2])[0].strip()
-    given = "" if _NO_INPUT.fullmatch(given) else given
-    return Task(instruction, given, output) if output not in ("", "(none)", given) else None
-
-
-@lru_cache(maxsize=32)
-def read_tasks(path: str) -> tuple[Task, ...]:
-    """The tasks of a JSONL file, in order. Raises RecipeError, naming the line."""
-    try:
-        lines = Path(path).read_bytes().splitlines()
-    except OSError as error:
-        raise RecipeError(f"the seeds {path} cannot be read: {error.strerror}") from error
-    tasks = tuple(_task(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip())
-    if not tasks:
-        raise RecipeError(f"{path} holds no seeds: give at least one JSON line with `instruction` and `output`")
-    return tasks
-
-
-class _Instance(msgspec.Struct):
-    output: str
-    input: str = ""
-
-
-class _Line(msgspec.Struct):
-    instruction: Annotated[str, Meta(min_length=1)]
-    input: str = ""
-    output: str = ""
-    instances: list[_Instance] = []
-
-
-_decoder = msgspec.json.Decoder(_Line)
-
-
-def _task(line: bytes, where: str) -> Task:
-    try:
-        row = _decoder.decode(line)
-    except msgspec.MsgspecError as error:
-        raise RecipeError(f"{where} is no seed task: {error}") from error
-    first = row.instances[0] if row.instances else _Instance(row.output, row.input)
-    if not first.output.strip():
-        raise RecipeError(f"{where} lacks an output; every seed needs `instruction` and `output`, or `instances`")
-    return Task(row.instruction.strip(), first.input.strip(), first.output.strip())
