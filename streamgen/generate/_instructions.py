@@ -26,11 +26,16 @@ _LEAD = re.compile(r"\A\s*(?:\d+\s*[.):]\s*)?(?:\W*(?:new\s+)?(?:task|instructio
 class Rules(Protocol):
     """Which instructions are taken."""
 
-    min_words: int
-    max_words: int
-    banned: tuple[str, ...]
-    banned_starts: tuple[str, ...]
-    ascii_start: bool
+    @property
+    def min_words(self) -> int: ...
+    @property
+    def max_words(self) -> int: ...
+    @property
+    def banned(self) -> tuple[str, ...]: ...
+    @property
+    def banned_starts(self) -> tuple[str, ...]: ...
+    @property
+    def ascii_start(self) -> bool: ...
 
 
 def first_instruction(response: Response) -> str:

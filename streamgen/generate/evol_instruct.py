@@ -3,70 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
 
 from streamgen.context import Context
 from streamgen.engine.stage import Drop, Result
-from streamgen.generate.calling import CallingSettings, sampling
+from streamgen.generate._evol_instruct_prompts import (
+    Operation,
+    Wording,
+    evolving_prompt,
+    judging_prompt,
+    own_words,
+)
+from streamgen.generate._evolution_faults import answer_fault, fault
+from streamgen.generate.calling import CallingSettings, Share, answered, sampling
 from streamgen.llm.model import Response
 from streamgen.record import Columns, Record, Value
 from streamgen.text import text_of, words
 
-Operation: TypeAlias = Literal["constraints", "deepen", "concretise", "reasoning", "complicate_input", "breadth"]
-
-IN_DEPTH: Mapping[str, str] = {
-    "constraints": "Add one more requirement or limit that the answer must respect.",
-    "deepen": "Where it asks about something, ask about it more deeply and more widely.",
-    "concretise": "Put specific things in the place of general ones.",
-    "reasoning": "Where a short thought is enough to solve it, make it need several steps of reasoning.",
-    "complicate_input": "Add input data that the answer must use: a table, code, JSON, a formula or a passage of text.",
-}
-_REWRITE = """Make the task below somewhat harder for a capable AI system, in this way:
-{how}
-People must still understand it and be able to answer it. Keep everything that it gives: data, tables, code. Add at \
-most 20 words, apart from input data. Answer with the new version only.
-
-[TASK]
-{instruction}
-
-[NEW VERSION]"""
-_CREATE = """Take the task below as an inspiration for an entirely new one, in the same field but about something less \
-common, about as long and as hard. People must be able to understand and answer it. Answer with the new task only.
-
-[TASK]
-{instruction}
-
-[NEW TASK]"""
-_JUDGE = """Do these two tasks ask for the same, with the same requirements and as deeply?
-
-[FIRST]
-{instruction}
-
-[SECOND]
-{evolved}
-
-Answer with one word, "same" or "different"."""
-
 _LABEL = re.compile(
-    r"^\W*(?:new (?:version|task)|rewritten (?:prompt|task)|created prompt|task)\W*[:\]][\s*#]*", re.IGNORECASE
-)
-_LEAKS = ("given prompt", "rewritten prompt", "created prompt", "new version]", "[task]", "new task]")
-_REFUSAL = re.compile(
-    r"\b(?:sorry|apologi[sz]e|as an ai\b|"
-    r"i (?:can(?:no|['’])t|am unable to|am not able to) (?:help|assist|do|comply|fulfil|provide))",
+    r"\A[\W\d]{0,8}(?:new (?:version|task)|rewritten (?:prompt|task)|created prompt|task)[^\S\n]*\W{0,3}[:\]][\s*#]*",
     re.IGNORECASE,
 )
-_REFUSAL_WORDS = 80  # the paper's bound: a longer answer may well contain "sorry"
-_STOP_WORDS = frozenset(
-    words(
-        "a an and are as at be but by can do for from had has have he her his i if in is it its me my no nor not of on "
-        "or our she so that the their them then there these they this those to was we were what when where which who "
-        "why will with you your yes ok okay please"
-    )
-)
+_TRAILER = re.compile(r"\s\[(?:new (?:version|task)|end|task)\]\s*\Z", re.IGNORECASE)
+_LONGEST_ANSWER = 20_000  # characters in which a label is looked for
 
 
 class EvolInstructSettings(CallingSettings, frozen=True, kw_only=True):
@@ -75,6 +36,10 @@ class EvolInstructSettings(CallingSettings, frozen=True, kw_only=True):
     With `answer`, a column, each new instruction is answered too, and a refused or empty answer eliminates it, as in
     the paper; with a `schema` the answer has to fit that, and the column gets the parsed value. With `judge` the model
     is also asked whether anything was gained. Each is one more call a round.
+
+    A round fails too where a rewriting in depth adds more than `most_added` words (input data apart), or keeps less
+    than the share `least_kept` of the words that a long instruction is made of, or with `like_a_task` where an English
+    text asks for nothing. `wording` holds the prompts.
     """
 
     instruction: str = "instruction"
@@ -82,11 +47,16 @@ class EvolInstructSettings(CallingSettings, frozen=True, kw_only=True):
     operations: Annotated[tuple[Operation, ...], Meta(min_length=1)] = get_args(Operation)
     answer: str | None = None
     judge: bool = False
+    most_added: Annotated[int, Meta(ge=0)] = 60
+    least_kept: Share = 0.2
+    like_a_task: bool = True
     failed: Literal["drop", "keep"] = "drop"
+    wording: Wording = Wording()
 
     def check(self) -> None:
         """Raise ValueError where the answer would take the instruction's place, or there is a schema for none."""
         self.check_schema()
+        self.wording.check()
         if self.schema is not None and self.answer is None:
             raise ValueError('schema: it is the answer\'s; name the column that gets it: answer = "output"')
         if self.answer == self.instruction:
@@ -105,7 +75,7 @@ async def evol_instruct(record: Record, context: Context[EvolInstructSettings]) 
     """The record with its instruction evolved. A round that fails leaves the instruction as it was.
 
     The record's verdict under the stage's name tells the rounds: "deepen, breadth (refusal), reasoning". When every
-    round failed, the record is dropped as `not_evolved`, or kept as it came with `failed = "keep"`.
+    round failed, the record is dropped for the first one's reason, or kept as it came with `failed = "keep"`.
     """
     settings = context.settings
     instruction = text_of(record, settings.instruction, context.stage).strip()
@@ -113,15 +83,18 @@ async def evol_instruct(record: Record, context: Context[EvolInstructSettings]) 
         return Drop("empty")
     columns: Columns = {}
     rounds: list[str] = []
+    reasons: list[str] = []
     for _ in range(settings.rounds):
         operation = context.rng.choice(settings.operations)
         new, reason = await _round(context, operation, instruction)
         rounds.append(f"{operation} ({reason})" if reason else operation)
-        if not reason:
+        if reason:
+            reasons.append(reason)
+        else:
             columns.update(new)
             instruction = new[settings.instruction]
     if not columns and settings.failed == "drop":
-        return Drop("not_evolved")
+        return Drop(reasons[0])
     return record.with_columns(columns).with_meta(verdicts={**record.meta.verdicts, context.stage: ", ".join(rounds)})
 
 
@@ -130,9 +103,10 @@ async def _round(
 ) -> tuple[Columns, str | None]:
     """The new columns, and the reason why they must not be used, if there is one."""
     settings = context.settings
-    response = await _ask(context, evolving_prompt(operation, instruction))
+    response = await _ask(context, evolving_prompt(settings.wording, operation, instruction))
     evolved = bare(response.text)
-    if reason := _cut(response) or fault(evolved, instruction):
+    asked = own_words(settings.wording, operation)
+    if reason := _cut(response) or fault(evolved, instruction, operation, asked, settings):
         return {}, reason
     if settings.judge and not await _gained(context, instruction, evolved):
         return {}, "no_gain"
@@ -147,7 +121,7 @@ async def _answer(context: Context[EvolInstructSettings], instruction: str) -> t
     schema = context.settings.schema
     if schema is None:
         response = await _ask(context, instruction)
-        return response.text.strip(), _cut(response) or empty_or_refused(response.text)
+        return response.text.strip(), _cut(response) or answer_fault(response.text)
     from streamgen.llm.structured import Unfit
 
     try:
@@ -158,52 +132,25 @@ async def _answer(context: Context[EvolInstructSettings], instruction: str) -> t
 
 
 async def _ask(context: Context[EvolInstructSettings], prompt: str) -> Response:
-    return await context.chat(context.settings.model, prompt, **sampling(context))
+    return await answered(context.chat(context.settings.model, prompt, **sampling(context)))
 
 
 async def _gained(context: Context[EvolInstructSettings], instruction: str, evolved: str) -> bool:
-    response = await _ask(context, _JUDGE.format(instruction=instruction, evolved=evolved))
-    return words(response.text)[:1] != ["same"]
+    response = await _ask(context, judging_prompt(context.settings.wording, instruction, evolved))
+    return words(response.text[:100])[:1] != ["same"]
 
 
 def _cut(response: Response) -> str | None:
     return "truncated" if response.finish_reason == "length" else None
 
 
-def evolving_prompt(operation: Operation, instruction: str) -> str:
-    """What the model is asked for one operation."""
-    if operation == "breadth":
-        return _CREATE.format(instruction=instruction)
-    return _REWRITE.format(how=IN_DEPTH[operation], instruction=instruction)
-
-
 def bare(text: str) -> str:
-    """The instruction without a label in front of it or quotes around it.
+    """The instruction without a label in front of it, one behind it, or quotes around it.
 
-    >>> bare('New version: "Name three rivers."')
-    'Name three rivers.'
+    >>> bare('New version: "Name three rivers."'), bare("[TASK]\\nName three rivers.\\n\\n[NEW VERSION]")
+    ('Name three rivers.', 'Name three rivers.')
     """
-    text = _LABEL.sub("", text.strip(), count=1).strip()
+    text = text.strip()
+    if len(text) <= _LONGEST_ANSWER:
+        text = _TRAILER.sub("", _LABEL.sub("", text, count=1)).strip()
     return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] == '"' and '"' not in text[1:-1] else text
-
-
-def fault(evolved: str, instruction: str) -> str | None:
-    """The rule of elimination that an evolved instruction breaks, or None.
-
-    >>> fault("Name a river!", "name a river"), fault("I am sorry, I cannot help.", "Name a river")
-    ('no_gain', 'refusal')
-    """
-    if words(evolved) == words(instruction):
-        return "no_gain"
-    before, after = instruction.casefold(), evolved.casefold()
-    if any(leak in after and leak not in before for leak in _LEAKS):
-        return "leaked_prompt"
-    return empty_or_refused(evolved)
-
-
-def empty_or_refused(text: str) -> str | None:
-    """`no_content` for a text of stop words and punctuation only, `refusal` for a short one that says no, or None."""
-    found = words(text)
-    if _STOP_WORDS.issuperset(found):
-        return "no_content"
-    return "refusal" if len(found) < _REFUSAL_WORDS and _REFUSAL.search(text) else None
