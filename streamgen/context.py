@@ -77,6 +77,10 @@ class Context(StageContext[S_co]):
         """This ticket's random generator at this stage; nothing else draws from it."""
         return Random(f"{self._seed}/{self.ticket}/{self.stage}/{self.record_id}")
 
+    def shared_rng(self, of: str) -> Random:
+        """A generator that is the same for all tickets of the run at this stage, another one for each `of`."""
+        return Random(f"{self._seed}/{self.stage}/{of}")
+
     def chat(self, model: str, messages: Conversation, **parameters: Any) -> Coroutine[Any, Any, Response]:
         """The assistant's answer; `parameters` are fields of `ChatRequest` (temperature, max_tokens, schema, ...)."""
         return self._call(model, ChatRequest(messages=as_messages(messages), **parameters))
