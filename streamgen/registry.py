@@ -44,6 +44,8 @@ BUILTIN: dict[str, dict[str, str]] = {
         "near_duplicate": "streamgen.quality.near_duplicate:NearDuplicate",
         "semantic_duplicate": "streamgen.quality.semantic_duplicate:SemanticDuplicate",
         "novelty": "streamgen.quality.novelty:Novelty",
+        "boundary": "streamgen.quality.boundary:Boundary",
+        "quota": "streamgen.quality.quota:Quota",
         "redact": "streamgen.privacy.redact:redact",
     },
     "models": {"openai": "streamgen.llm.openai:open_openai"},

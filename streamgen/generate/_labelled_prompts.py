@@ -26,18 +26,22 @@ OPERATIONS: Mapping[str, str] = {
 
 class Wording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The prompts, as templates. All but `system` may insert `task`, `wish` (what this ticket wants of the class) and
-    `meaning` (the class as all tickets know it); `ask` also `amount`, `rewrite` also `text` and `operation`.
+    `meaning` (the class as all tickets know it); `ask` also `amount`, `rewrite` also `text` and `operation`. `persona` and `hard`
+    word a wish anew: with the `persona` who says it, and the meaning of the `other` class.
     """
 
     system: str = "You write examples. Answer with the example alone, without quotes or remarks."
     heading: str = "{{ task }} {{ wish }}:"
     ask: str = "{{ task }} {{ wish }}. Write {{ amount }}."
+    persona: str = "{{ wish }}, as {{ persona }} would say it"
+    hard: str = "{{ wish }}, so that it could be mistaken for: {{ other }}"
     rewrite: str = '{{ task }} {{ meaning }}, for example: "{{ text }}"\n{{ operation }}'
 
     def check(self) -> None:
         """Raise RecipeError for a template that has an error, ValueError for one that inserts what there is not."""
         known = {"task", "wish", "meaning"}
-        for name, more in {"heading": (), "ask": ("amount",), "rewrite": ("text", "operation")}.items():
+        insertions = {"ask": ("amount",), "persona": ("persona",), "hard": ("other",), "rewrite": ("text", "operation")}
+        for name, more in {"heading": (), **insertions}.items():
             if unknown := sorted(compile_prompt(getattr(self, name)).columns - known.union(more)):
                 listed = ", ".join(sorted(known.union(more)))
                 raise ValueError(f"wording.{name}: it inserts {unknown[0]!r}; there is {listed}")
@@ -81,6 +85,11 @@ def rewriting(order: Order, text: str, operation: str) -> list[Message]:
     """A conversation that asks for another text in the place of this one."""
     asked = _rendered(order.wording.rewrite, order, order.wish, text=text, operation=operation)
     return [Message("system", order.wording.system), Message("user", asked)]
+
+
+def reworded(order: Order, template: str, **more: str) -> Order:
+    """The order with its wish in the words of `persona` or `hard`."""
+    return order._replace(wish=_rendered(template, order, order.wish, **more))
 
 
 def _heading(order: Order, wish: str) -> str:

@@ -7,13 +7,15 @@ first, so that a server's prefix cache reads it once.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from random import Random
 
 from streamgen.context import Context
 from streamgen.engine.stage import Drop, Result
-from streamgen.generate._labelled_prompts import Order, conversation, list_prompt, rewriting
+from streamgen.generate._labelled_prompts import Order, conversation, list_prompt, reworded, rewriting
 from streamgen.generate._lines import Cleaned, clean_lines
+from streamgen.generate._personas import personas_of
+from streamgen.generate._quotas import mixed
 from streamgen.generate._seeds import in_words, seeds_by_class
 from streamgen.generate.calling import answered, sampling
 from streamgen.generate.labelled_settings import WITHOUT_SEEDS, LabelledSettings, Weights
@@ -48,14 +50,34 @@ def draw(settings: LabelledSettings, ticket: int, rng: Random, method: str = "li
     """The ticket's order: classes take turns where none is given, all else is drawn by the ticket's generator."""
     seeds = seeds_by_class(settings.seeds, settings.text, settings.label)
     labels = settings.labels or tuple(seeds)
-    label = label or (labels[ticket % len(labels)] if settings.classes is None else _drawn(settings.classes, rng))
-    phrases = settings.descriptions.get(label, in_words(label))
-    meaning, *others = (phrases,) if isinstance(phrases, str) else phrases
+    label = label or _turn(settings, labels, ticket, rng)
+    meaning, *others = _phrases(settings, label)
     wish = rng.choice([meaning, *others])
     if method in _ATTRIBUTED:
         wish = ", ".join([wish, *_attributes(settings, label, rng)])
     shots = () if method in WITHOUT_SEEDS else _shots(seeds.get(label, ()), settings.shots, rng)
-    return Order(label, meaning, wish, shots, settings.task, settings.wording)
+    return _deepened(Order(label, meaning, wish, shots, settings.task, settings.wording), settings, labels, rng)
+
+
+def _turn(settings: LabelledSettings, labels: Sequence[str], ticket: int, rng: Random) -> str:
+    if settings.quotas is not None:
+        return mixed(settings.quotas, ticket)
+    return labels[ticket % len(labels)] if settings.classes is None else _drawn(settings.classes, rng)
+
+
+def _deepened(order: Order, settings: LabelledSettings, labels: Sequence[str], rng: Random) -> Order:
+    """The order for a text near another class, and as a persona would say it, where these are wished for."""
+    if settings.hard and rng.random() < settings.hard:
+        other = rng.choice([label for label in labels if label != order.label])
+        order = reworded(order, settings.wording.hard, other=_phrases(settings, other)[0])
+    if settings.personas:
+        order = reworded(order, settings.wording.persona, persona=rng.choice(personas_of(settings.personas)))
+    return order
+
+
+def _phrases(settings: LabelledSettings, label: str) -> tuple[str, ...]:
+    phrases = settings.descriptions.get(label, in_words(label))
+    return (phrases,) if isinstance(phrases, str) else phrases
 
 
 def _attributes(settings: LabelledSettings, label: str, rng: Random) -> list[str]:

@@ -9,12 +9,15 @@ import msgspec
 from msgspec import Meta
 
 from streamgen.generate._labelled_prompts import ATTRIBUTES, OPERATIONS, Wording
+from streamgen.generate._personas import personas_of
+from streamgen.generate._quotas import LONGEST_CYCLE, cycle_length
 from streamgen.generate._seeds import seeds_by_class
-from streamgen.generate.calling import CallingSettings
+from streamgen.generate.calling import CallingSettings, Share
 from streamgen.settings import FilePath
 
 Method: TypeAlias = Literal["zero_shot", "few_shot", "list", "attribute_chat", "attribute_list", "evolve"]
 Phrases: TypeAlias = tuple[str, ...]
+Quotas: TypeAlias = Mapping[str, Annotated[int, Meta(ge=0, le=1_000_000)]]
 Weights: TypeAlias = Mapping[str, Annotated[float, Meta(ge=0.0)]]
 
 WITHOUT_SEEDS = frozenset({"zero_shot", "attribute_chat"})
@@ -33,6 +36,12 @@ class LabelledSettings(CallingSettings, frozen=True, kw_only=True):
     are the same for all classes, or stand under each label. "evolve" rewrites the record's own text, or a seed where it
     has none, `depth` times by one of the `operations`. With weights of methods, each ticket draws its method.
 
+    With `personas` (PersonaHub, Ge et al. 2024, arXiv 2406.20094), phrases or a file with one a line or as the column
+    `persona` of JSON lines, each ticket draws one, as whom the text is to be written. With `quotas`, so many of every
+    that many tickets ask for each class, in an order that mixes them; the stage `quota` holds what is accepted to
+    them. The share `hard` of the tickets asks for a text that could be taken for one of another class; the stage
+    `boundary` keeps those that a classifier finds hard.
+
     Up to `shots` seeds stand in a prompt, in the file's order; where a class has more, each ticket draws its own.
     Up to `n` texts of one answer become records. `max_tokens` is 48 a text where it is not set. `wording` holds the
     prompts. With a `schema` of an object ("zero_shot" or "few_shot", one text an answer) its properties become columns
@@ -44,10 +53,13 @@ class LabelledSettings(CallingSettings, frozen=True, kw_only=True):
     label: str = "label"
     labels: Phrases | None = None
     classes: Weights | None = None
+    quotas: Quotas | None = None
     task: str = "Many different examples of"
     descriptions: Mapping[str, str | Phrases] = {}
     method: Method | Weights = "list"
     attributes: Mapping[str, Phrases | Mapping[str, Phrases]] = msgspec.field(default_factory=lambda: ATTRIBUTES)
+    personas: Phrases | FilePath = ()
+    hard: Share = 0.0
     operations: Mapping[str, str] = msgspec.field(default_factory=lambda: OPERATIONS)
     depth: Annotated[int, Meta(ge=1, le=10)] = 1
     shots: Annotated[int, Meta(ge=1)] = 3
@@ -72,6 +84,18 @@ class LabelledSettings(CallingSettings, frozen=True, kw_only=True):
             raise ValueError(f"labels: {bare[0]!r} has no seed in {self.seeds}; only {without} do without")
 
     def _check_labels(self, labels: Phrases) -> None:
+        if self.quotas is not None:
+            _check_weights("quotas", self.quotas, "label", labels)
+            if cycle_length(self.quotas) > LONGEST_CYCLE:
+                raise ValueError(
+                    f"quotas: they begin anew only after {cycle_length(self.quotas):,} tickets; round them"
+                )
+            if self.classes is not None:
+                raise ValueError("quotas: they say how often each class is asked for, and so do classes; give one")
+        if self.hard and len(labels) < 2:
+            raise ValueError("hard: a text can be taken for one of another class only where there are two")
+        if self.personas:
+            personas_of(self.personas)
         if self.classes is not None:
             _check_weights("classes", self.classes, "label", labels)
         _check_names("descriptions", self.descriptions, "label", labels)
@@ -90,7 +114,7 @@ class LabelledSettings(CallingSettings, frozen=True, kw_only=True):
         return frozenset({self.text, self.label}) if self.schema is None else self.properties() | {self.label}
 
 
-def _check_weights(field: str, weights: Weights, kind: str, known: Phrases) -> None:
+def _check_weights(field: str, weights: Mapping[str, float], kind: str, known: Phrases) -> None:
     _check_names(field, weights, kind, known)
     if not sum(weights.values()) > 0:
         raise ValueError(f"{field}: at least one weight must be above 0")

@@ -9,11 +9,14 @@ from random import Random
 import msgspec
 import pytest
 from asking import asking
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamgen.engine.stage import Drop
 from streamgen.errors import RecipeError
 from streamgen.generate._labelled_prompts import Wording
 from streamgen.generate._lines import clean, clean_lines
+from streamgen.generate._quotas import cycle_length, mixed
 from streamgen.generate._seeds import seeds_by_class
 from streamgen.generate.labelled import LabelledSettings, draw, labelled
 from streamgen.llm.model import ChatRequest, CompletionRequest, Message, Response
@@ -279,4 +282,87 @@ def test_seeds_are_grouped_in_file_order(seeds: str) -> None:
     assert seeds_by_class(seeds, "text", "label") == {
         "PlayMusic": ("Play some jazz", "Put on a waltz"),
         "GetWeather": ("Will it rain in Graz",),
+    }
+
+
+async def asked(settings: LabelledSettings, tickets: int) -> list[str]:
+    settings.check()
+    prompts = []
+    for ticket in range(tickets):
+        context, model = asking(settings, ["Please do it"], ticket=ticket)
+        await labelled(Record(str(ticket)), context)
+        prompts.append(prompt_of(model.requests[0]))
+    return prompts
+
+
+async def test_quotas_say_how_often_each_class_is_asked_for(seeds: str) -> None:
+    settings = LabelledSettings(
+        model="m", seeds=seeds, task="Ways to", method="zero_shot", quotas={"PlayMusic": 30, "GetWeather": 10}
+    )
+    prompts = await asked(settings, 8)
+    assert ["weather" in prompt for prompt in prompts] == [False, False, True, False] * 2
+
+
+async def test_a_persona_is_drawn_for_each_ticket(seeds: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "personas.jsonl", '{"persona": "A nurse on night shift."}', "", "a bee keeper")
+    settings = LabelledSettings(
+        model="m", seeds=seeds, task="Ways to", method="zero_shot", labels=("PlayMusic",), personas=path
+    )
+    assert set(await asked(settings, 12)) == {
+        "Ways to play music, as A nurse on night shift would say it. Write one more.",
+        "Ways to play music, as a bee keeper would say it. Write one more.",
+    }
+
+
+async def test_hard_tickets_ask_for_a_text_that_could_be_of_another_class(seeds: str) -> None:
+    settings = LabelledSettings(
+        model="m",
+        seeds=seeds,
+        task="Ways to",
+        method="zero_shot",
+        hard=0.5,
+        descriptions={"GetWeather": ["hear the forecast", "ask for rain"]},
+        labels=("PlayMusic", "GetWeather"),
+    )
+    prompts = await asked(settings, 40)
+    hard = [prompt for prompt in prompts if "mistaken for" in prompt]
+    assert 10 <= len(hard) <= 30
+    assert any("play music, so that it could be mistaken for: hear the forecast" in prompt for prompt in hard)
+    assert any("ask for rain, so that it could be mistaken for: play music" in prompt for prompt in hard)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"quotas": {"PlayMusik": 1}}, "quotas: 'PlayMusik' is no label"),
+        ({"quotas": {"PlayMusic": 0}}, "quotas: at least one weight must be above 0"),
+        ({"quotas": {"PlayMusic": 1}, "classes": {"PlayMusic": 1.0}}, "give one"),
+        ({"quotas": {"PlayMusic": 999_983, "GetWeather": 2}}, "begin anew only after 999,985 tickets"),
+        ({"hard": 0.5, "labels": ("PlayMusic",)}, "hard: a text can be taken"),
+        ({"personas": ("a", " ")}, "personas: number 2 is blank"),
+        ({"wording": Wording(persona="{{ who }}")}, "wording.persona: it inserts 'who'"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(seeds: str, more: dict[str, object], message: str) -> None:
+    with pytest.raises((ValueError, RecipeError), match=message):
+        LabelledSettings(**{"model": "m", "seeds": seeds, **more}).check()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [('{"name": "x"}', "line 1 lacks a `persona`"), ("{", "line 1 is not"), ("", "holds no personas")],
+)
+def test_personas_that_cannot_be_read_are_named_by_line(seeds: str, tmp_path: Path, line: str, message: str) -> None:
+    path = written(tmp_path / "personas.jsonl", line)
+    with pytest.raises(RecipeError, match=message):
+        LabelledSettings(model="m", seeds=seeds, personas=path).check()
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(any), st.integers(0, 200))
+def test_each_cycle_of_turns_has_every_name_as_often_as_wanted(wanted: list[int], ticket: int) -> None:
+    quotas = {str(place): count for place, count in enumerate(wanted)}
+    length = cycle_length(quotas)
+    turns = Counter(mixed(quotas, number) for number in range(ticket * length, (ticket + 1) * length))
+    assert {name: count * sum(wanted) // length for name, count in turns.items()} == {
+        k: v for k, v in quotas.items() if v
     }
