@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Protocol
 
-from streamgen.generate._refusals import content_words, empty_or_refused
+from streamgen.generate._refusals import content_words, empty_or_refused, has_changed_script
 from streamgen.generate._tasks import is_task
 from streamgen.text import words
 
@@ -33,7 +33,6 @@ _UNDERSTOOD = re.compile(
 )
 _ANSWER = re.compile(r"^[^\w\n]{0,4}(?:the )?(?:answer|explanation|solution|response|a|q)[^\w\n]{0,4}:", re.I | re.M)
 _IN_AND_OUT = re.compile(r"^[^\w\n]{0,4}(input|output)[^\w\n]{0,4}:", re.I | re.M)
-_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 class Limits(Protocol):
@@ -58,7 +57,7 @@ def fault(evolved: str, instruction: str, operation: str, prompt: str, limits: L
         return "understood"
     if set(content_words(after)) <= set(content_words(before)):
         return "no_gain"
-    if _has_changed_script(after, before):
+    if has_changed_script(after, before):
         return "other_language"
     if _is_answered(after, before):
         return "answered"
@@ -119,13 +118,3 @@ def _is_answered(after: str, before: str) -> bool:
 def _repeats(text: str) -> bool:
     found = words(text)[:200]
     return len(found) >= _REPEATING and len(set(found)) < 0.35 * len(found)
-
-
-def _has_changed_script(after: str, before: str) -> bool:
-    """Whether most letters of the new text are of other scripts than ASCII, and few of the old one."""
-    return _share_beyond_ascii(after) > 0.5 > 0.1 > _share_beyond_ascii(before)
-
-
-def _share_beyond_ascii(text: str) -> float:
-    letters = "".join(_LETTERS.findall(text))
-    return sum(letter > "\x7f" for letter in letters) / len(letters) if letters else 0.0

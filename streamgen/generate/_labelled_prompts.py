@@ -26,8 +26,8 @@ OPERATIONS: Mapping[str, str] = {
 
 class Wording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The prompts, as templates. All but `system` may insert `task`, `wish` (what this ticket wants of the class) and
-    `meaning` (the class as all tickets know it); `ask` also `amount`, `rewrite` also `text` and `operation`. `persona` and `hard`
-    word a wish anew: with the `persona` who says it, and the meaning of the `other` class.
+    `meaning` (the class as all tickets know it); `ask` also `amount`, `rewrite` also `text` and `operation`. `persona`
+    and `hard` word a wish anew: with the `persona` who says it, and the meaning of the `other` class.
     """
 
     system: str = "You write examples. Answer with the example alone, without quotes or remarks."

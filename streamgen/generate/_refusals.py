@@ -13,6 +13,7 @@ _REFUSAL = re.compile(
     r"i (?:can(?:no|['’])t|am unable to|am not able to) (?:help|assist|do|comply|fulfil|provide))",
     re.IGNORECASE,
 )
+_LETTERS = re.compile(r"[^\W\d_]+")
 _STOP_WORDS = frozenset(
     words(
         "a an and are as at be but by can do for from had has have he her his i if in is it its me my no nor not of on "
@@ -46,3 +47,13 @@ def content_words(text: str) -> list[str]:
     ['capital', 'peru']
     """
     return [word for word in words(text[:_LOOKED_AT]) if word not in _STOP_WORDS]
+
+
+def has_changed_script(after: str, before: str) -> bool:
+    """Whether most letters of the new text are of other scripts than ASCII, and few of the old one."""
+    return _share_beyond_ascii(after[:_LOOKED_AT]) > 0.5 > 0.1 > _share_beyond_ascii(before[:_LOOKED_AT])
+
+
+def _share_beyond_ascii(text: str) -> float:
+    letters = "".join(_LETTERS.findall(text))
+    return sum(letter > "\x7f" for letter in letters) / len(letters) if letters else 0.0
