@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "a group of filters: in the given, the learned and the best order",
     ),
     "novelty": ("benchmarks.novelty:command", "new texts a second against a pool of 10,000, by ROUGE-L"),
+    "self_instruct": ("benchmarks.self_instruct:command", "a local model writes tasks: how many, how soon, what drops"),
     "block": ("benchmarks.block:command", "how long a learning controller holds up the event loop at a time"),
     "metrics": ("benchmarks.metrics:command", "what the metrics cost a record, and their memory at a million records"),
     "tuning": ("benchmarks.tuning.command:command", "agents beside Optuna and CMA-ES on simulated tuning problems"),

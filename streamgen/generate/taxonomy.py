@@ -38,6 +38,7 @@ class _Grown(NamedTuple):
     calls: int
 
 
+_OF_SENTENCES = frozenset(("is", "are", "was", "were", "i", "you", "we", "they", "it", "has", "have"))
 _encode, _decode = msgspec.json.encode, msgspec.json.Decoder(_Grown).decode
 
 
@@ -79,7 +80,7 @@ class TaxonomySettings(SamplingSettings, frozen=True, kw_only=True):
     branches: Annotated[int, Meta(ge=2, le=100)] = 5
     same: Share = 0.75
     asks: Annotated[int, Meta(ge=1, le=10)] = 2
-    most_words: Annotated[int, Meta(ge=1, le=50)] = 8
+    most_words: Annotated[int, Meta(ge=1, le=50)] = 6
     terms: Annotated[int, Meta(ge=1, le=100)] = 8
     topic: str = "topic"
     path: str = "path"
@@ -184,14 +185,18 @@ def _named(text: str, path: Path, settings: TaxonomySettings, *, cut: bool) -> l
     if len(lines) == 1 and lines[0].count(",") > 1:
         text = "\n".join(part.strip().removeprefix("and ") for part in lines[0].split(","))
     found = clean_lines(text, label="", known=(*path, settings.domain), cut=cut).texts
-    topics = (topic.split(":")[0].strip().rstrip(".") for topic in found)
+    topics = (topic.split(":")[0].strip().rstrip(".,;") for topic in found)
     return [topic for topic in topics if _is_topic(topic, settings)]
 
 
 def _is_topic(topic: str, settings: TaxonomySettings) -> bool:
-    count = len(words(topic[:1000]))
+    """Whether it names something, and is neither a sentence nor words of the prompt."""
+    found = words(topic[:1000])
+    count = len(found)
     return (
         0 < count <= settings.most_words
+        and _OF_SENTENCES.isdisjoint(found)
+        and not (count > 1 and topic.casefold() in settings.wording.divide.casefold())
         and not is_refusal(topic, count)
         and not topic.endswith("?")
         and not (settings.domain and has_changed_script(topic, settings.domain))

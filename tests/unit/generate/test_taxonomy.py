@@ -97,6 +97,8 @@ async def test_duplicates_are_pruned_and_the_model_is_asked_for_more() -> None:
         "玫瑰修剪\n种植番茄",
         DOMAIN,
         "Roses are plants that many people like to cut back in late winter, before new leaves come.",
+        "The beekeeper is a person",
+        "Some terms of the field",
         "What do you want to know about gardens?",
         Response("Pru", finish_reason="length"),
         CallError(Kind.EMPTY, "no text"),
