@@ -285,6 +285,24 @@ def test_seeds_are_grouped_in_file_order(seeds: str) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ('Play a polka"', ["Play a polka"]),  # one in place of twenty
+        ("[]", Drop("empty")),
+        ("", Drop("empty")),
+        ("Sure, here are some ways:", Drop("not_an_example")),
+        ("I'm sorry, I cannot do that.", Drop("not_an_example")),
+        ('Play some jazz"\n"Put on a waltz"', Drop("echo")),
+    ],
+)
+async def test_what_a_model_does_in_place_of_a_list(seeds: str, answer: str, found: list[str] | Drop) -> None:
+    settings = LabelledSettings(model="m", seeds=seeds, n=20)
+    context, _ = asking(settings, [answer])
+    result = await labelled(Record("0"), context)
+    assert ([record["text"] for record in result] if isinstance(result, list) else result) == found
+
+
 async def asked(settings: LabelledSettings, tickets: int) -> list[str]:
     settings.check()
     prompts = []
