@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import anyio
 import msgspec
@@ -21,6 +21,7 @@ from streamgen.generate._lines import clean_lines
 from streamgen.generate._refusals import has_changed_script, is_refusal
 from streamgen.generate._topic_tree import Path, TopicTree
 from streamgen.generate.calling import SamplingSettings, Share, answered, sampling
+from streamgen.llm.model import Response
 from streamgen.llm.prompt import compile_prompt
 from streamgen.record import Columns, Record
 from streamgen.settings import FilePath
@@ -43,8 +44,9 @@ _encode, _decode = msgspec.json.encode, msgspec.json.Decoder(_Grown).decode
 
 
 class Wording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The prompt, as a template: it may insert `domain`, `above` (the topic that is divided, with those above it),
-    `amount`, `known` (topics that there are already) and, of documents, `terms` and `passage`.
+    """The prompts of both methods, as templates: they may insert `domain`, `above` (the topic that is divided, with
+    those above it), `amount`, `known` (topics that there are already), `listed` (these as a numbered list) with `next`
+    (the number behind it) and, of documents, `terms` and `passage`.
     """
 
     divide: str = (
@@ -54,12 +56,18 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         "{% if known %}There are already: {{ known }}. {% endif %}"
         "Answer with the subtopics alone, one a line."
     )
+    divide_list: str = (
+        "{% if terms %}Some terms of the field: {{ terms }}.\n\n{% endif %}"
+        "{{ domain }}\nA list of {{ amount }} different subtopics of {{ above }}, in a few words each:\n"
+        "{{ listed }}{{ next }}."
+    )
 
     def check(self) -> None:
         """Raise RecipeError for a template that has an error, ValueError for one that inserts what there is not."""
-        known = {"domain", "above", "amount", "known", "terms", "passage"}
-        if unknown := sorted(compile_prompt(self.divide).columns - known):
-            raise ValueError(f"wording.divide: it inserts {unknown[0]!r}; there is {', '.join(sorted(known))}")
+        known = {"domain", "above", "amount", "known", "listed", "next", "terms", "passage"}
+        for name in self.__struct_fields__:
+            if unknown := sorted(compile_prompt(getattr(self, name)).columns - known):
+                raise ValueError(f"wording.{name}: it inserts {unknown[0]!r}; there is {', '.join(sorted(known))}")
 
 
 class TaxonomySettings(SamplingSettings, frozen=True, kw_only=True):
@@ -69,11 +77,13 @@ class TaxonomySettings(SamplingSettings, frozen=True, kw_only=True):
     Each topic is divided into up to `branches`, down to `depth`; what is the `same` as another one (Dice coefficient of
     their words) is pruned, and the model is asked for more up to `asks` times. Topics have at most `most_words`.
 
-    The leaf goes to the column `topic`, all topics from the root on to `path`. With a corpus, `terms` gets up to so
-    many of its terms, and `passage` and `style` what a prompt can show of its documents: domain adaptation.
+    `method` "chat" asks for the topics; "completion" continues a list, which small models do better. The leaf goes to
+    the column `topic`, all topics from the root on to `path`. With a corpus, `terms` gets up to so many of its terms,
+    and `passage` and `style` what a prompt can show of its documents: domain adaptation.
     """
 
     domain: str = ""
+    method: Literal["chat", "completion"] = "chat"
     corpus: FilePath | None = None
     corpus_column: str = "text"
     depth: Annotated[int, Meta(ge=1, le=6)] = 2
@@ -147,8 +157,7 @@ class Taxonomy:
         topics: list[str] = []
         for _ in range(settings.asks):
             prompt = _prompt(path, topics, settings, self._corpus)
-            parameters = {"max_tokens": _TOKENS_A_TOPIC * settings.branches, **sampling(context)}
-            response = await answered(context.chat(settings.model, prompt, **parameters))
+            response = await _ask(context, prompt)
             found = _named(response.text, path, settings, cut=response.finish_reason == "length")
             topics = self._tree.novel([*topics, *found], path, settings.same)[: settings.branches]
             if len(topics) == settings.branches:
@@ -164,15 +173,26 @@ class Taxonomy:
         return columns
 
 
+async def _ask(context: Context[TaxonomySettings], prompt: str) -> Response:
+    settings = context.settings
+    parameters = {"max_tokens": _TOKENS_A_TOPIC * settings.branches, **sampling(context)}
+    if settings.method == "chat":
+        return await answered(context.chat(settings.model, prompt, **parameters))
+    return await answered(context.complete(settings.model, prompt, **{"stop": ("\n\n",), **parameters}))
+
+
 def _prompt(path: Path, known: Sequence[str], settings: TaxonomySettings, corpus: Corpus | None) -> str:
     passage = corpus.passage(" ".join(path)) if corpus and path else ""
     terms = (corpus.terms_of(passage, settings.terms) or corpus.terms[: settings.terms]) if corpus else ()
-    return compile_prompt(settings.wording.divide).render(
+    wording = settings.wording
+    return compile_prompt(wording.divide if settings.method == "chat" else wording.divide_list).render(
         {
             "domain": settings.domain,
             "above": f'"{" > ".join(path)}"' if path else "this field",
-            "amount": settings.branches - len(known),
+            "amount": settings.branches - (len(known) if settings.method == "chat" else 0),
             "known": ", ".join(known),
+            "listed": "".join(f"{number}. {topic}\n" for number, topic in enumerate(known, 1)),
+            "next": len(known) + 1,
             "terms": ", ".join(terms),
             "passage": passage,
         }
@@ -196,8 +216,12 @@ def _is_topic(topic: str, settings: TaxonomySettings) -> bool:
     return (
         0 < count <= settings.most_words
         and _OF_SENTENCES.isdisjoint(found)
-        and not (count > 1 and topic.casefold() in settings.wording.divide.casefold())
+        and not (count > 1 and topic.casefold() in _prompt_words(settings))
         and not is_refusal(topic, count)
         and not topic.endswith("?")
         and not (settings.domain and has_changed_script(topic, settings.domain))
     )
+
+
+def _prompt_words(settings: TaxonomySettings) -> str:
+    return f"{settings.domain} {settings.wording.divide} {settings.wording.divide_list}".casefold()

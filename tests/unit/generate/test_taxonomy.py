@@ -16,7 +16,7 @@ from streamgen.errors import RecipeError
 from streamgen.generate._corpus import read_corpus
 from streamgen.generate._topic_tree import TopicTree
 from streamgen.generate.taxonomy import Taxonomy, TaxonomySettings, Wording
-from streamgen.llm.model import Request, Response
+from streamgen.llm.model import CompletionRequest, Request, Response
 from streamgen.llm.retry import CallError, Kind
 from streamgen.record import Record
 from streamgen.testing import Answers, Scripted, prompt_of
@@ -76,6 +76,19 @@ async def test_the_prompt_names_the_domain_the_way_and_what_there_is() -> None:
     assert model.requests[0].max_tokens == 32
 
 
+async def test_the_completion_method_continues_a_numbered_list() -> None:
+    settings = settings_of(method="completion", depth=1, asks=2)
+    context, model = context_of(settings, 1, [" Pruning roses\n", " Pruning roses\n3. Growing tomatoes\n4. Soil"])
+    result = await Taxonomy(settings)(Record("1"), context)
+    assert isinstance(result, Record)
+    assert result["path"] == ["Growing tomatoes"]
+    first, second = model.requests
+    assert isinstance(first, CompletionRequest)
+    assert first.prompt.endswith("A list of 2 different subtopics of this field, in a few words each:\n1.")
+    assert first.stop == ("\n\n",)
+    assert prompt_of(second).endswith(":\n1. Pruning roses\n2.")
+
+
 async def test_duplicates_are_pruned_and_the_model_is_asked_for_more() -> None:
     settings = settings_of(depth=1, branches=3, asks=3)
     script: list[str | Response | Exception] = [
@@ -99,6 +112,7 @@ async def test_duplicates_are_pruned_and_the_model_is_asked_for_more() -> None:
         "Roses are plants that many people like to cut back in late winter, before new leaves come.",
         "The beekeeper is a person",
         "Some terms of the field",
+        "questions of people",
         "What do you want to know about gardens?",
         Response("Pru", finish_reason="length"),
         CallError(Kind.EMPTY, "no text"),
