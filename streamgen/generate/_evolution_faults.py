@@ -63,7 +63,7 @@ def fault(evolved: str, instruction: str, operation: str, prompt: str, limits: L
         return "answered"
     if _repeats(after):
         return "repetitive"
-    if limits.like_a_task and not is_task(after):
+    if limits.like_a_task and is_task(before) and not is_task(after):
         return "not_a_task"
     return None if operation == "breadth" else _in_depth_fault(after, before, operation, limits)
 

@@ -19,6 +19,7 @@ from streamgen.record import Value
 Weights: TypeAlias = tuple[Annotated[float, Meta(ge=0.0)], ...]
 Choices: TypeAlias = Annotated[tuple[Value, ...], Meta(min_length=1)]
 
+_MOST_STEPS = 2**53  # beyond it a random fraction does not reach each of them
 _MOST_POISSON = 500.0  # beyond it a normal distribution is as good, and exp(-mean) is 0 at last
 
 
@@ -144,6 +145,8 @@ class Variable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         numbers = [end for end in (low, high, self.mean) if isinstance(end, (int, float))]
         if not all(map(isfinite, numbers)) or (low is not None and high is not None and _above(low, high)):
             raise ValueError(f"variables.{name}: low = {low} is above high = {high}")
+        if isinstance(low, int) and isinstance(high, int) and high - low >= _MOST_STEPS:
+            raise ValueError(f"variables.{name}: a range of whole numbers has at most {_MOST_STEPS:,} of them")
         if self.mean is not None and (isinstance(low, date) or isinstance(high, date)):
             raise ValueError(f"variables.{name}: a normal distribution is cut by numbers")
 

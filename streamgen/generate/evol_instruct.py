@@ -38,8 +38,8 @@ class EvolInstructSettings(CallingSettings, frozen=True, kw_only=True):
     is also asked whether anything was gained. Each is one more call a round.
 
     A round fails too where a rewriting in depth adds more than `most_added` words (input data apart), or keeps less
-    than the share `least_kept` of the words that a long instruction is made of, or with `like_a_task` where an English
-    text asks for nothing. `wording` holds the prompts.
+    than the share `least_kept` of the words that a long instruction is made of, or with `like_a_task` where it asks for
+    nothing that could be told, and the instruction before did (in English). `wording` holds the prompts.
     """
 
     instruction: str = "instruction"

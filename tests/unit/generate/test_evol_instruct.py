@@ -136,6 +136,10 @@ def test_input_data_may_be_long_and_another_task_may_keep_nothing() -> None:
     assert found("Sum up the life of Grace Hopper.", facts, "breadth") is None
 
 
+def test_what_asks_in_another_language_is_not_judged_by_english_forms() -> None:
+    assert found("Nenne drei Flüsse in Tirol", "Nenne einen Fluss") is None
+
+
 def test_an_instruction_in_another_script_is_evolved_in_it() -> None:
     assert found("说出三条河流和它们的源头", "说出一条河流") is None
 

@@ -98,6 +98,7 @@ def test_a_missing_column_is_named() -> None:
         ({"low": 1, "high": 2, "weights": [1]}, "variables.v.weights"),
         ({"low": "2024-02-01", "high": "2024-01-01"}, "low = 2024-02-01 is above high = 2024-01-01"),
         ({"low": "2024-02-01", "high": 3}, "both numbers or both dates"),
+        ({"low": 0, "high": 2**53}, "has at most 9,007,199,254,740,992 of them"),
         ({"mean": 1.0}, "needs both mean and deviation"),
         ({"deviation": 1.0}, "variables.v: give choices"),
         ({"mean": 1.0, "deviation": 1.0, "poisson": 2.0}, "variables.v: give choices"),
