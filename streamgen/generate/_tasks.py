@@ -27,7 +27,8 @@ _VERBS = frozenset(
     )
 )
 _ASKS = re.compile(
-    r"\A\W*given\b|\?(?=\s|$)|\bplease\b|\byour (?:task|job|goal|answer)\b|\byou (?:are given|need to|have to|should|must|will be)\b"
+    r"\A\W*given\b|\?(?=\s|$)|\bplease\b|\byour (?:task|job|goal|answer)\b"
+    r"|\byou (?:are given|need to|have to|should|must|will be)\b"
     r"|\bi(?:'d| would) like\b|\bi (?:need|want)\b|\b(?:can|could|would) you\b|\bhelp me\b",
     re.IGNORECASE,
 )
