@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -275,17 +276,34 @@ def _settings(factory: Callable[..., Any], raw: Mapping[str, Any], path: str, di
 
 def _with_absolute_files(settings: msgspec.Struct, directory: Path, path: str) -> msgspec.Struct:
     """The settings with every path in them absolute. Raises RecipeError for a file that is not there."""
-    changed = {}
-    for name, mark in _marked_fields(type(settings)).items():
-        if (value := getattr(settings, name)) is not None:
-            changed[name] = _ABSOLUTE[mark](value, directory, f"{path}.{name}")
+    changed = {
+        name: _absolute(getattr(settings, name), hint, directory, f"{path}.{name}")
+        for name, hint in hints_of(type(settings)).items()
+    }
     return msgspec.structs.replace(settings, **changed)
 
 
+def _absolute(value: Any, hint: Any, directory: Path, path: str) -> Any:
+    """The value with what its type marks as a path made absolute, also within a list of paths, or one of two types."""
+    if value is None:
+        return None
+    if (mark := _mark(hint)) is not None:
+        return _ABSOLUTE[mark](value, directory, path)
+    hint = hint.__origin__ if hasattr(hint, "__metadata__") else hint
+    inner = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple and inner:
+        return tuple([_absolute(one, inner[0], directory, f"{path}[{n}]") for n, one in enumerate(value)])
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        own = next((one for one in inner if _is_list(one) is isinstance(value, tuple)), None)
+        return _absolute(value, own, directory, path)
+    return value
+
+
+def _is_list(hint: Any) -> bool:
+    return typing.get_origin(hint.__origin__ if hasattr(hint, "__metadata__") else hint) is tuple
+
+
 def _absolute_file(value: Any, directory: Path, path: str) -> Any:
-    """Of one file, or of several."""
-    if isinstance(value, tuple):
-        return tuple(_absolute_file(one, directory, f"{path}[{n}]") for n, one in enumerate(value))
     if isinstance(value, str) and not (file := directory / value).exists():
         raise RecipeError(f"there is no file {file}", path)
     return str(directory / value) if isinstance(value, str) else value
@@ -318,14 +336,10 @@ _ABSOLUTE: Mapping[str, Callable[[Any, Path, str], Any]] = {
 }
 
 
-def _marked_fields(struct: type[msgspec.Struct]) -> Mapping[str, str]:
-    return {name: mark for name, hint in hints_of(struct).items() if (mark := _mark(hint))}
-
-
 def _mark(hint: Any) -> str | None:
-    """What kind of path a field of this type holds, itself or in a list of them."""
+    """What kind of path a value of this type is."""
     for extra in getattr(hint, "__metadata__", ()):
         marks = (extra.extra or {}).keys() if isinstance(extra, msgspec.Meta) else ()
         if found := next((mark for mark in _ABSOLUTE if mark in marks), None):
             return found
-    return next((mark for inner in typing.get_args(hint) if (mark := _mark(inner))), None)
+    return None

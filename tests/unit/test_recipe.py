@@ -265,3 +265,20 @@ def test_a_recipe_that_is_not_there_is_told(tmp_path: Path) -> None:
         Recipe.load(tmp_path / "none.toml")
     with pytest.raises(RecipeError, match="cannot read the recipe"):
         Recipe.load(tmp_path)
+
+
+def test_a_setting_that_takes_phrases_or_a_file_takes_texts_in_a_list_for_phrases(tmp_path: Path) -> None:
+    (tmp_path / "seeds.jsonl").write_text('{"text": "hi", "label": "a"}\n{"text": "bye", "label": "b"}\n')
+    (tmp_path / "people.txt").write_text("a nurse\n")
+
+    def personas(value: object) -> object:
+        stage = {"name": "w", "type": "labelled", "model": "m", "seeds": "seeds.jsonl", "personas": value}
+        model = {"base_url": "http://127.0.0.1:1/v1", "model": "x"}
+        recipe = Recipe.parse({"models": {"m": model}, "stages": [stage], "run": {"accept": 1}}, tmp_path)
+        settings: Any = recipe.stages[0].settings
+        return settings.personas
+
+    assert personas(["a travelling nurse"]) == ("a travelling nurse",)
+    assert personas("people.txt") == str(tmp_path / "people.txt")
+    with pytest.raises(RecipeError, match=r"there is no file .*nobody\.txt"):
+        personas("nobody.txt")
