@@ -289,18 +289,18 @@ def _absolute(value: Any, hint: Any, directory: Path, path: str) -> Any:
         return None
     if (mark := _mark(hint)) is not None:
         return _ABSOLUTE[mark](value, directory, path)
-    hint = hint.__origin__ if hasattr(hint, "__metadata__") else hint
+    hint = _bare(hint)
     inner = typing.get_args(hint)
     if typing.get_origin(hint) is tuple and inner:
         return tuple([_absolute(one, inner[0], directory, f"{path}[{n}]") for n, one in enumerate(value)])
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        own = next((one for one in inner if _is_list(one) is isinstance(value, tuple)), None)
+        own = next((one for one in inner if (typing.get_origin(_bare(one)) or _bare(one)) is type(value)), None)
         return _absolute(value, own, directory, path)
     return value
 
 
-def _is_list(hint: Any) -> bool:
-    return typing.get_origin(hint.__origin__ if hasattr(hint, "__metadata__") else hint) is tuple
+def _bare(hint: Any) -> Any:
+    return hint.__origin__ if hasattr(hint, "__metadata__") else hint
 
 
 def _absolute_file(value: Any, directory: Path, path: str) -> Any:
