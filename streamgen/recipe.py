@@ -202,9 +202,9 @@ def check(recipe: Recipe) -> None:
     for index, stage in enumerate(recipe.stages):
         if set("./") & set(stage.name):  # record ids and the names of tuned settings are made with these
             raise RecipeError(f"the name {stage.name!r} must do without `.` and `/`", f"$.stages[{index}].name")
-        model = getattr(stage.settings, "model", None)
-        if isinstance(model, str) and model not in recipe.models:
-            raise UnknownName("model", model, recipe.models, f"$.stages[{index}].model")
+        for model in stage.settings.asked_models() if isinstance(stage.settings, Settings) else ():
+            if model not in recipe.models:
+                raise UnknownName("model", model, recipe.models, f"$.stages[{index}].model")
 
 
 def _check_metrics(recipe: Recipe) -> None:

@@ -30,6 +30,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def check(self) -> None:
         """Raise ValueError, with the field's name first, for values that do not go together."""
 
+    def asked_models(self) -> tuple[str, ...]:
+        """The entries of the recipe's `models` that the stage calls."""
+        model = getattr(self, "model", None)
+        return (model,) if isinstance(model, str) else ()
+
     def reads(self) -> frozenset[str] | None:
         """Columns that the stage needs; None where that cannot be told."""
         return frozenset()

@@ -15,9 +15,8 @@ from msgspec import Meta
 from streamgen.context import Context
 from streamgen.engine.stage import Drop, Result
 from streamgen.generate.calling import SamplingSettings, sampling
-from streamgen.llm.retry import PAID, CallError
-from streamgen.llm.structured import Unfit
 from streamgen.quality._judge_prompts import Question, Wording, conversation, schema_of
+from streamgen.quality.grading import graded
 from streamgen.record import Record, Value
 from streamgen.text import text_of
 
@@ -87,17 +86,9 @@ async def judge(record: Record, context: Context[JudgeSettings]) -> Result:
     (low, high), aspects = settings.ends(), settings.aspects
     question = Question(settings.rubric, low, high, settings.levels, aspects, texts)
     asked = conversation(question, settings.wording)
-    try:
-        answer = await context.structured(
-            settings.model, asked, schema_of(low, high, tuple(aspects)), **sampling(context)
-        )
-    except Unfit as error:
-        return _unscored(record, str(error), context)
-    except CallError as error:
-        if error.kind not in PAID:
-            raise
-        return _unscored(record, f"{error.kind} answer", context)
-    return _scored(record, answer.value, context)
+    schema = schema_of(low, high, tuple(aspects))
+    answer = await graded(context, settings.model, asked, schema, sampling(context))
+    return _unscored(record, answer, context) if isinstance(answer, str) else _scored(record, answer, context)
 
 
 def _scored(record: Record, answer: Mapping[str, Value], context: Context[JudgeSettings]) -> Result:
