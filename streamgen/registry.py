@@ -28,6 +28,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "taxonomy": "streamgen.generate.taxonomy:Taxonomy",
         "template": "streamgen.generate.template:template",
         "labelled": "streamgen.generate.labelled:labelled",
+        "backtranslate": "streamgen.generate.backtranslate:backtranslate",
         "magpie": "streamgen.generate.magpie:magpie",
         "length": "streamgen.quality.length:length",
         "gopher_quality": "streamgen.quality.gopher_quality:gopher_quality",
