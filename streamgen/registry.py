@@ -33,6 +33,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "augment": "streamgen.generate.augment:augment",
         "translate": "streamgen.generate.translate:translate",
         "noise": "streamgen.generate.noise:noise",
+        "mix": "streamgen.generate.mix:mix",
         "length": "streamgen.quality.length:length",
         "gopher_quality": "streamgen.quality.gopher_quality:gopher_quality",
         "gopher_repetition": "streamgen.quality.gopher_repetition:gopher_repetition",
