@@ -1,7 +1,7 @@
 """More texts that say the same: paraphrases, round trips through another language, other styles, longer and shorter.
 
 The round trip is back-translation as augmentation (Edunov et al. 2018, arXiv 1808.09381; Xie et al. 2020, arXiv
-1904.12848, section 3).
+1904.12848).
 """
 
 from __future__ import annotations

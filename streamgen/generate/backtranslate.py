@@ -1,6 +1,6 @@
 """Instructions for texts that people wrote: instruction back-translation (Li et al. 2023, arXiv 2308.06259).
 
-Self-augmentation (section 2.2) asks what a text could be the answer to, self-curation (section 2.3) grades the pair
+Self-augmentation asks what a text could be the answer to, self-curation grades the pair
 from 1 to 5 and keeps the best. The paper trains a model for the first step; here a chat model is asked, with examples.
 """
 

@@ -1,8 +1,8 @@
 """Instructions out of nothing but a chat model's own template: Magpie (Xu et al. 2024, arXiv 2406.08464).
 
-A model that was tuned to converse, and is given all that stands before a user's turn, writes the user's turn
-(section 2). The answer is asked for in the same raw form, and further turns in the same way. It needs an endpoint that
-continues raw prompts, as vLLM, llama.cpp and the local model do.
+A model that was tuned to converse, and is given all that stands before a user's turn, writes the user's turn.
+The answer is asked for in the same raw form, and further turns in the same way. It needs an endpoint that continues raw
+prompts, as vLLM, llama.cpp and the local model do.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COPIED = 0.5  # share of runs of five words that an instruction may have in com
 class MagpieSettings(SamplingSettings, frozen=True, kw_only=True):
     """`form` is how the model writes turns down: the name of a known one, or a table of its own marks.
 
-    `system` is a template over the columns; it leads to a field or a language (section 2.2 of the paper). The record
+    `system` is a template over the columns; it leads to a field or a language, as in the authors' code. The record
     gets the columns `instruction` and `output`; with more than one of `turns` the column `messages`. The stage's own
     sampling is that of instructions, which should vary; answers are drawn at `answer_temperature` and are cut at
     `answer_max_tokens`. With `answer = "chat"` the chat endpoint answers, with "none" nobody does. Instructions have

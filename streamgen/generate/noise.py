@@ -1,7 +1,7 @@
 """Texts with the slips of people who type in a hurry, without a model.
 
-Characters are swapped, left out, doubled or hit beside the key (Belinkov and Bisk 2018, arXiv 1711.02173, section 4);
-words are swapped, left out or repeated (Wei and Zou 2019, arXiv 1901.11196, section 2, without its synonyms).
+Characters are swapped, left out, doubled or hit beside the key (Belinkov and Bisk 2018, arXiv 1711.02173);
+words are swapped, left out or repeated (Wei and Zou 2019, arXiv 1901.11196, without its synonyms).
 """
 
 from __future__ import annotations
