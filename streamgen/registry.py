@@ -23,6 +23,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "chat": "streamgen.generate.chat:chat",
         "self_instruct": "streamgen.generate.self_instruct:SelfInstruct",
         "evol_instruct": "streamgen.generate.evol_instruct:evol_instruct",
+        "conversation": "streamgen.generate.conversation:conversation",
         "preference": "streamgen.generate.preference:preference",
         "reasoning": "streamgen.generate.reasoning:reasoning",
         "taxonomy": "streamgen.generate.taxonomy:Taxonomy",
