@@ -122,6 +122,8 @@ def _headline(now: RunStatistics, pace: float) -> str:
 
 def _spent(now: RunStatistics) -> str:
     spent = now.spent
+    if not now.endpoints:
+        return duration(60 * spent.minutes)
     cached = f", {now.cached:,} answers from the cache" if now.cached else ""
     return f"{spent.requests} calls, {spent.tokens:,} tokens, {_money(now)}, {duration(60 * spent.minutes)}{cached}"
 
