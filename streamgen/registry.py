@@ -24,6 +24,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "self_instruct": "streamgen.generate.self_instruct:SelfInstruct",
         "evol_instruct": "streamgen.generate.evol_instruct:evol_instruct",
         "conversation": "streamgen.generate.conversation:conversation",
+        "grounded": "streamgen.generate.grounded:grounded",
         "preference": "streamgen.generate.preference:preference",
         "reasoning": "streamgen.generate.reasoning:reasoning",
         "taxonomy": "streamgen.generate.taxonomy:Taxonomy",
@@ -59,7 +60,11 @@ BUILTIN: dict[str, dict[str, str]] = {
         "redact": "streamgen.privacy.redact:redact",
     },
     "models": {"openai": "streamgen.llm.openai:open_openai"},
-    "sources": {"jsonl": "streamgen.source:JsonlRows", "list": "streamgen.source:from_list"},
+    "sources": {
+        "jsonl": "streamgen.source:JsonlRows",
+        "list": "streamgen.source:from_list",
+        "documents": "streamgen.documents:documents",
+    },
     "sinks": {"jsonl": "streamgen.journal.sinks:JsonlSink", "list": "streamgen.journal.sinks:ListSink"},
     "metrics": {
         "counts": "streamgen.metrics.counts:Counts",
