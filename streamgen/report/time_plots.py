@@ -36,7 +36,7 @@ DOLLARS = Quantity(
     "spent-over-time", "Spending over time", "Dollars paid so far.", "dollars", lambda moment: moment.usd or 0.0, usd
 )
 TOKENS = Quantity(
-    "spent-over-time", "Tokens over time", "Tokens read and written so far; a price is not known for all of them.",
+    "spent-over-time", "Tokens over time", "Tokens read and written so far.",
     "tokens", lambda moment: float(moment.tokens), number,
 )  # fmt: skip
 
