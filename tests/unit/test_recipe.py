@@ -192,7 +192,7 @@ WRONG: list[tuple[Change, str, str]] = [
     (lambda r: r["models"].update(main=3), "a table of settings is needed here, not int", "$.models.main"),
     (lambda r: r["models"]["main"].update(timeout_s=-1), "Expected `float`", "$.models.main.timeout_s"),
     (lambda r: r["models"]["main"]["price"].update(input="x"), "Expected `float`", "$.models.main.price.input"),
-    (lambda r: r["source"].pop("type"), "a type is needed; known: jsonl, list", "$.source.type"),
+    (lambda r: r["source"].pop("type"), "a type is needed; known: documents, jsonl, list", "$.source.type"),
     (lambda r: r["source"].pop("path"), "required setting is missing: `path`", "$.source"),
     (lambda r: r["source"].update(path="none.jsonl"), "there is no file", "$.source.path"),
     (lambda r: r["stages"][0].pop("name"), 'a stage needs a name, as in name = "answer"', "$.stages[0].name"),
