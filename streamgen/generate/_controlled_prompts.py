@@ -77,6 +77,8 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             value = {**_FORMATS, **self.formats}[value]
         elif name == "schema":
             value = msgspec.json.encode(value).decode()
+        elif isinstance(value, float):
+            value = f"{value:g}"
         elif isinstance(value, tuple):
             value = (" or " if name == "languages" else ", ").join(value)
         return {"value": value, "least": constraints.min_terms}

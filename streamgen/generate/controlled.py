@@ -23,6 +23,8 @@ from streamgen.quality.constraints import Constraints, Count, marked, violated
 from streamgen.record import Record
 from streamgen.text import words
 
+_COPIED = 6  # words: a name or a phrase that the prompt holds may well be the whole text
+
 
 class ControlledSettings(SamplingSettings, frozen=True, kw_only=True):
     """`prompt` is a template over the columns; the sentences of the `constraints` follow it, the text goes to `output`.
@@ -65,7 +67,7 @@ class Attempt(NamedTuple):
 async def controlled(record: Record, context: Context[ControlledSettings]) -> Result:
     """The record with its text, a verdict on each constraint, and how many are met (`stage.strict`, `stage.loose`).
 
-    Drops: `empty`, `refusal`, `echo` (the prompt again), and `violated_` with the first constraint that is not met.
+    Drops: `empty`, `refusal`, `echo` (the prompt, or a part of it), and `violated_` with the first constraint not met.
     """
     settings = context.settings
     prompt = compile_prompt(settings.prompt).render(record.columns)
@@ -103,11 +105,16 @@ def _attempt(text: str, settings: ControlledSettings) -> Attempt:
 
 
 def _useless(text: str, conversation: list[Message], prompt: str) -> str | None:
-    """Why there is nothing to verify: no text, a refusal, or what the model itself was asked."""
+    """Why there is nothing to verify: no text, a refusal, or what the model was asked."""
     if not text:
         return "empty"
     found = words(text)
     if is_refusal(text, len(found)):
         return "refusal"
     asked = [prompt, *(message.content for message in conversation if message.role == "user")]
-    return "echo" if found and found in map(words, asked) else None
+    return "echo" if found and any(_repeats(found, words(each)) for each in asked) else None
+
+
+def _repeats(found: list[str], asked: list[str]) -> bool:
+    """Whether the words are all that was asked, or so many of it in a row that they can hardly be meant."""
+    return found == asked or (len(found) >= _COPIED and f" {' '.join(found)} " in f" {' '.join(asked)} ")

@@ -101,6 +101,7 @@ LIST = Constraints(format="bullets", min_items=3)
         (["I'm sorry, I cannot help with that."], SHORT, "refusal"),
         (["Write about tea."], SHORT, "echo"),
         (["Write about tea: use at most 4 words, use these words: tea"], SHORT, "echo"),
+        (['"9 years of school are enough to read it.'], Constraints(max_grade=9.0), "echo"),
         (["Tea, milk, sugar."] * 2, LIST, "violated_format"),
         (["[]"] * 2, LIST, "violated_format"),
         (["[]"] * 2, Constraints(format="json", min_items=1), "violated_min_items"),
@@ -123,6 +124,11 @@ async def test_an_answer_in_another_language_is_asked_for_again() -> None:
     result, model = await written(answers, Constraints(languages=("en",)))
     assert isinstance(result, Record) and result["output"] == answers[1]
     assert said(model, 1)[-1][1].splitlines()[2] == "- Write in the language with the ISO 639 code en."
+
+
+async def test_a_phrase_of_the_prompt_may_be_the_text() -> None:
+    result, _ = await written(["about tea"])
+    assert isinstance(result, Record) and result["output"] == "about tea"
 
 
 async def test_a_call_that_fails_is_an_error() -> None:
