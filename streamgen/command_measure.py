@@ -83,7 +83,7 @@ def cells_of(value: Value, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, _shown(value)
 
 
-_OF_SPREAD = {"count", "mean", "sd", "min", "max", "p5", "p25", "p50", "p75", "p95"}
+_OF_SPREAD = {"count", "mean", "sd", "min", "max", "p5", "p25", "p50", "p75", "p95", "histogram"}
 
 
 def _inside(items: Mapping[str, Value], name: str) -> Iterator[tuple[str, str]]:

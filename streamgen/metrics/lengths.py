@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from streamgen.metrics.spread import histogram_of
 from streamgen.metrics.texts import texts_of, words_of
 from streamgen.record import Record, Value
 from streamgen.settings import Settings
@@ -102,10 +103,13 @@ class Histogram:
         self._counts = Counter(counts)
 
     def result(self) -> dict[str, Value]:
-        """count, mean, min, max and quantiles (the least number with at least that share at or below it)."""
+        """count, mean, min, max, quantiles (the least number with at least that share at or below it), a histogram."""
         count = self._counts.total()
         mean = self._sum / count if count else None
-        return {"count": count, "mean": mean, "min": self._min, "max": self._max, **self._quantiles(count)}
+        return {
+            "count": count, "mean": mean, "min": self._min, "max": self._max, **self._quantiles(count),
+            "histogram": histogram_of(self._counts),
+        }  # fmt: skip
 
     def _widen(self, total: int, least: int, most: int) -> None:
         self._sum += total

@@ -67,7 +67,7 @@ class Scores:
         return {name: self._told(self._of(name)) for name in self._names.known(self._spreads)}
 
     def _told(self, spread: Spread) -> dict[str, Value]:
-        return {**spread.result(), "unscored": self._records - spread.count, "histogram": spread.histogram()}
+        return {**spread.result(), "unscored": self._records - spread.count}
 
     def _of(self, name: str) -> Spread:
         return self._spreads.setdefault(name, Spread())

@@ -77,18 +77,12 @@ class Spread:
         """count, mean, sd (of these numbers, not of others like them), min, max and quantiles; None of nothing."""
         return {
             "count": self.count, "mean": self.mean(), "sd": self._deviation(),
-            "min": self._min, "max": self._max, **self._quantiles(),
+            "min": self._min, "max": self._max, **self._quantiles(), "histogram": self.histogram(),
         }  # fmt: skip
 
     def histogram(self) -> dict[str, int]:
-        """How often each value came, where they are few; else the counts of ten equal parts, by where each begins."""
-        if len(self._counts) <= _FEW:
-            return {f"{number:.4g}": count for number, count in sorted(self._counts.items())}
-        low, high = min(self._counts), max(self._counts)
-        bars = [0] * _BARS
-        for number, count in self._counts.items():
-            bars[min(_BARS - 1, int(_BARS * ((number - low) / (high - low))))] += count
-        return {f"{low + (high - low) * n / _BARS:.4g}": count for n, count in enumerate(bars)}
+        """See `histogram_of`."""
+        return histogram_of(self._counts)
 
     def _deviation(self) -> float | None:
         if not self.count:
@@ -108,6 +102,21 @@ class Spread:
             while waiting and below >= ceil(waiting[0][1] * self.count):
                 found[waiting.pop(0)[0]] = number
         return found
+
+
+def histogram_of(counts: Mapping[int, int] | Mapping[float, int]) -> dict[str, int]:
+    """How often each value came, where they are few; else the counts of ten equal parts, by where each begins.
+
+    >>> histogram_of({1: 2, 4: 1}), histogram_of(dict.fromkeys(range(100), 1))["9.9"]
+    ({'1': 2, '4': 1}, 10)
+    """
+    if len(counts) <= _FEW:
+        return {f"{number:.4g}": count for number, count in sorted(counts.items())}
+    low, high = min(counts), max(counts)
+    bars = [0] * _BARS
+    for number, count in counts.items():
+        bars[min(_BARS - 1, int(_BARS * ((number - low) / (high - low))))] += count
+    return {f"{low + (high - low) * n / _BARS:.4g}": count for n, count in enumerate(bars)}
 
 
 def number_of(value: Value) -> float | None:

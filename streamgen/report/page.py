@@ -17,6 +17,7 @@ from streamgen.report.charts import blocks_of
 from streamgen.report.controller_page import pictures_of
 from streamgen.report.data_card import limits_of, sections_of, stated
 from streamgen.report.facts import Facts, facts_of
+from streamgen.report.metric_plots import metric_plots
 from streamgen.report.text import breakable, clean, cost, duration, forms, number, percent, rounded, shown, usd, when
 from streamgen.report.time_plots import measure_plots, time_plots
 from streamgen.report.trials import TrialFacts, TrialTook
@@ -52,6 +53,7 @@ def render(facts: Facts) -> str:
         facts=facts,
         longest=max((stage.received for stage in facts.stages), default=0) or 1,
         blocks=metrics,
+        metric_plots=metric_plots(facts.metrics),
         over_time=time_plots(facts.moments),
         measures=measure_plots(facts.moments),
         plots=pictures.plots,

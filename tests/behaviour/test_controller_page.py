@@ -32,8 +32,8 @@ onload = () => {
     return {
       width: frame.clientWidth,
       scrolls: page.documentElement.scrollWidth,
-      figures: [...page.querySelectorAll(".figure")].map(e => e.id),
-      pictures: [...page.querySelectorAll(".plot svg")].map(e => ({
+      figures: [...page.querySelectorAll(".figure:not(.pairs *)")].map(e => e.id),
+      pictures: [...page.querySelectorAll(".plot:not(.pairs *) svg")].map(e => ({
         name: e.getAttribute("aria-labelledby"), box: box(e),
         text: parseFloat(getComputedStyle(e.parentElement).fontSize),
         marks: [...e.querySelectorAll("path")].filter(p => getComputedStyle(p).stroke === "none"

@@ -7,14 +7,36 @@ from streamgen.record import Record
 def test_words_and_characters_of_all_texts() -> None:
     lengths = Lengths(LengthsSettings(column="text"))
     lengths.update([Record(columns={"text": text}) for text in ("one two", "", None, "東京")] + [Record()])
-    words = {"count": 4, "mean": 1.0, "min": 0, "max": 2, "p5": 0, "p25": 0, "p50": 0, "p75": 2, "p95": 2}
-    characters = {"count": 4, "mean": 2.25, "min": 0, "max": 7, "p5": 0, "p25": 0, "p50": 0, "p75": 2, "p95": 7}
+    words = {
+        "count": 4,
+        "mean": 1.0,
+        "min": 0,
+        "max": 2,
+        "p5": 0,
+        "p25": 0,
+        "p50": 0,
+        "p75": 2,
+        "p95": 2,
+        "histogram": {"0": 2, "2": 2},
+    }
+    characters = {
+        "count": 4,
+        "mean": 2.25,
+        "min": 0,
+        "max": 7,
+        "p5": 0,
+        "p25": 0,
+        "p50": 0,
+        "p75": 2,
+        "p95": 7,
+        "histogram": {"0": 2, "2": 1, "7": 1},
+    }
     assert lengths.result() == {"words": words, "characters": characters, "missing": 1}
 
 
 def test_no_text_at_all() -> None:
     result = Histogram().result()
-    assert result.pop("count") == 0
+    assert (result.pop("count"), result.pop("histogram")) == (0, {})
     assert set(result.values()) == {None}
 
 
